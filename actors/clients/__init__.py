@@ -1,0 +1,1 @@
+"""Typed clients of OpenAI-compatible services: chat, images, moderation."""

@@ -1,0 +1,1 @@
+"""The judge role: picture + query -> scores by dimension."""

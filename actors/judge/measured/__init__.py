@@ -1,0 +1,1 @@
+"""The measured judge: a small recogniser, hand-written measures and a house brief; pixels and query only."""

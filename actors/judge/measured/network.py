@@ -1,0 +1,64 @@
+"""The recogniser's network: one convolutional trunk, one head for subjects and one for each facet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from actors.vocabulary import keys
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "style": keys("style"),
+    "layout": (*keys("layout"), "loose"),
+    "palette": (*keys("palette"), "muddy"),
+    "light": (*keys("light"), "flat", "harsh"),
+    "time": keys("time"),
+    "season": (*keys("season"), "none"),
+}
+"""Classes of each facet head: the vocabulary's keys and the faults that an art director names."""
+
+INPUT_SIZES: tuple[tuple[int, int], ...] = ((96, 96), (84, 112), (72, 128), (112, 84), (128, 72))
+"""(width, height) in px that pictures are brought to: nearly equal areas, one for each aspect ratio."""
+
+
+def _block(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Network(nn.Module):
+    """[batch, 3, height, width] in 0..1 -> logits by head: `subject` (independent) and each of `CLASSES`.
+
+    Heads see the mean and the maximum of the deep features (what is there), a 3 x 3 grid of them (where
+    it is) and the mean and maximum of early features (colour, texture).
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        early, deep = 2 * width, 6 * width
+        self.stem = nn.Sequential(_block(3, width, 5, 2), _block(width, early, 3, 2))
+        self.trunk = nn.Sequential(
+            _block(early, 4 * width, 3, 2),
+            _block(4 * width, 4 * width, 3, 1),
+            _block(4 * width, deep, 3, 2),
+            _block(deep, deep, 3, 1),
+        )
+        self.where = nn.Sequential(nn.Conv2d(deep, 32, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(3))
+        self.subject = nn.Linear(2 * deep, len(keys("subject")))
+        self.mix = nn.Sequential(nn.Linear(2 * deep + 9 * 32 + 2 * early, 160), nn.ReLU(inplace=True))
+        self.facets = nn.ModuleDict({facet: nn.Linear(160, len(names)) for facet, names in CLASSES.items()})
+
+    def forward(self, pictures: Tensor) -> Mapping[str, Tensor]:
+        """Logits by head."""
+        early = self.stem(pictures - 0.5)
+        deep = self.trunk(early)
+        what = torch.cat([deep.mean((2, 3)), deep.amax((2, 3))], 1)
+        look = torch.cat([early.mean((2, 3)), early.amax((2, 3))], 1)
+        mixed = self.mix(torch.cat([what, self.where(deep).flatten(1), look], 1))
+        logits = {facet: head(mixed) for facet, head in self.facets.items()}
+        return {"subject": self.subject(what), **logits}

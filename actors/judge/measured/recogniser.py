@@ -1,0 +1,99 @@
+"""What the trained network sees in a picture: subjects present, and a distribution over each facet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from actors.judge.measured.network import CLASSES, INPUT_SIZES, Network
+from actors.pixels import Pixels
+from actors.vocabulary import keys
+
+FOLDER = Path(__file__).parent
+WEIGHTS, CARD = FOLDER / "recogniser.safetensors", FOLDER / "recogniser.json"
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What was seen: every number is 0..1."""
+
+    subjects: dict[str, float]
+    """Presence of each subject, calibrated so that 0.5 is the threshold; independent of one another."""
+    facets: dict[str, dict[str, float]]
+    """Probabilities over the classes of each facet; they sum to 1."""
+
+    def chance(self, facet: str, accepted: frozenset[str]) -> float:
+        """The probability that a facet is one of the accepted classes."""
+        return min(1.0, sum(self.facets[facet].get(key, 0.0) for key in accepted))
+
+
+class Recogniser:
+    """The network with its thresholds.
+
+    Args:
+        weights: safetensors of a `Network`.
+        card: JSON with `width` and `thresholds`, written by the training job beside the weights.
+    """
+
+    def __init__(self, weights: Path = WEIGHTS, card: Path = CARD) -> None:
+        self.card: dict[str, Any] = json.loads(card.read_text("utf-8"))
+        self._network = Network(self.card["width"])
+        self._network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
+        self._network.eval().to(memory_format=torch.channels_last)
+        self._thresholds = np.array([self.card["thresholds"][key] for key in keys("subject")], np.float32)
+
+    @property
+    def version(self) -> str:
+        """Names the weights."""
+        return str(self.card["version"])
+
+    def recognise(self, pictures: Sequence[Pixels]) -> list[Recognition]:
+        """Look at pictures of any size and shape; the network runs once for each shape of frame."""
+        answers: list[Recognition | None] = [None] * len(pictures)
+        shapes = [input_size(*picture.shape[1::-1]) for picture in pictures]
+        for shape in sorted(set(shapes)):
+            at = [index for index, other in enumerate(shapes) if other == shape]
+            batch = np.stack([fit(pictures[index], shape) for index in at])
+            for index, seen in zip(at, self._look(batch), strict=True):
+                answers[index] = seen
+        return [answer for answer in answers if answer is not None]
+
+    def _look(self, batch: Pixels) -> list[Recognition]:
+        with torch.inference_mode():
+            logits = self._network(as_input(torch.from_numpy(batch)))
+            presence = torch.sigmoid(logits["subject"] - torch.from_numpy(self._thresholds)).tolist()
+            facets = {facet: logits[facet].softmax(1).tolist() for facet in CLASSES}
+        return [
+            Recognition(
+                subjects=dict(zip(keys("subject"), presence[row], strict=True)),
+                facets={
+                    facet: dict(zip(names, facets[facet][row], strict=True))
+                    for facet, names in CLASSES.items()
+                },
+            )
+            for row in range(len(presence))
+        ]
+
+
+def as_input(batch: Tensor) -> Tensor:
+    """uint8 [batch, height, width, 3] -> float [batch, 3, height, width] in 0..1, channels last."""
+    return batch.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+
+
+def input_size(width: int, height: int) -> tuple[int, int]:
+    """The (width, height) of `INPUT_SIZES` nearest in shape to a picture."""
+    return min(INPUT_SIZES, key=lambda size: abs(np.log(size[0] / size[1] * height / width)))
+
+
+def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """A picture brought to (width, height) px by area averaging."""
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,93 @@
+"""Pictures as bytes and as arrays, with the limits that hostile files need."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from actors.contracts import ASPECTS, MAX_SIDE_PX
+from actors.errors import BadInput
+
+Pixels = NDArray[np.uint8]
+"""[height, width, 3], RGB, 0..255."""
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_PIXELS = 4096 * 4096
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def frame_size(aspect: str, long_side: int) -> tuple[int, int]:
+    """(width, height) in px of an aspect ratio whose longer side is `long_side`, both even.
+
+    Raises:
+        BadInput: the aspect or the side is not one that Atelier draws.
+    """
+    if aspect not in ASPECTS:
+        raise BadInput(f"aspect {aspect!r} is not known; accepted: {', '.join(ASPECTS)}")
+    if not 64 <= long_side <= MAX_SIDE_PX:
+        raise BadInput(f"long side {long_side} px is out of range; accepted: 64 to {MAX_SIDE_PX}")
+    w, h = ASPECTS[aspect]
+    scale = long_side / max(w, h)
+    return max(2, round(w * scale / 2) * 2), max(2, round(h * scale / 2) * 2)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """PNG bytes of an RGB array; fast compression, no metadata, the same bytes for the same pixels."""
+    done, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise BadInput(f"an array of shape {pixels.shape} and type {pixels.dtype} is not an RGB picture")
+    return bytes(data)
+
+
+def decode(data: bytes) -> Pixels:
+    """RGB pixels of a PNG, JPEG or WebP file; transparency is laid on white.
+
+    Raises:
+        BadInput: not such a file, damaged, or larger than `MAX_BYTES` or `MAX_PIXELS`.
+    """
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"the picture has {len(data)} bytes; accepted: at most {MAX_BYTES}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BadInput(
+                        f"the picture is {image.width} x {image.height} px; accepted: at most {MAX_PIXELS} px in all"
+                    )
+                if image.format == "PNG" and image.mode == "RGB":
+                    return _decode_plain(data, image)
+                return _flatten(image)
+    except UnidentifiedImageError:
+        raise BadInput(f"the file is no picture; accepted: {', '.join(FORMATS)}") from None
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise BadInput(
+            f"the picture cannot be read ({error}); accepted: a whole {', '.join(FORMATS)} file"
+        ) from None
+
+
+def _decode_plain(data: bytes, image: Image.Image) -> Pixels:
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None or bgr.shape[:2] != (image.height, image.width):
+        raise OSError("damaged data")
+    return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def _flatten(image: Image.Image) -> Pixels:
+    image.load()
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return np.asarray(Image.alpha_composite(white, layer).convert("RGB"))
+    return np.asarray(image.convert("RGB"))

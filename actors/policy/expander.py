@@ -1,0 +1,171 @@
+"""The rule policy: reads the query's facets, and pins down what it leaves open.
+
+For each open facet the bank's priors decide when they speak clearly, then the strategy's rules, else it
+stays open. What the query says is kept word for word.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+
+import yaml
+
+from actors.artifacts import Artifacts
+from actors.context import Context, context_of
+from actors.contracts import Failure, Memory, Prompt, Query, Recall, Strategy, derive_seed
+from actors.errors import BadInput, failure_of
+from actors.policy.rules import clause_values, decide, parse_rules
+from actors.vocabulary import FACETS, Facet, keys, phrase, read, read_query
+from configs.policy import ExpanderSettings
+
+OPEN_FACETS: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
+BLAME: dict[str, tuple[Facet, ...]] = {
+    "composition": ("layout",),
+    "legibility": ("layout",),
+    "title": ("layout",),
+    "color": ("palette",),
+    "palette": ("palette",),
+    "lighting": ("light",),
+    "style_fit": ("style",),
+}
+"""Which facet a failed dimension or gate speaks against."""
+CLEAR = 1.0
+"""Least net evidence (in memories of the very same situation) at which the bank overrules the rules."""
+EXPLORE = 0.5
+"""Share of open facets that a further proposal changes."""
+
+
+def default_strategy() -> Strategy:
+    """The shipped strategy."""
+    return Strategy.of(_components(files("actors.policy").joinpath("strategy.yaml").read_text("utf-8")))
+
+
+class Expander:
+    """Policy worker without weights."""
+
+    version = "expander-1"
+
+    def __init__(self, settings: ExpanderSettings, artifacts: Artifacts) -> None:
+        path = settings.strategy_file
+        self._own = Strategy.of(_components(path.read_text("utf-8"))) if path else None
+
+    def propose(
+        self, queries: Sequence[Query], recalls: Sequence[Recall], strategy: Strategy, n: int, seed: int
+    ) -> list[list[Prompt] | Failure]:
+        """`n` prompts a query: the first is the best known, the others vary what the query leaves open."""
+        strategy = self._own or strategy
+        answers: list[list[Prompt] | Failure] = []
+        for query, recall in zip(queries, recalls, strict=True):
+            try:
+                answers.append([self._prompt(query, recall, strategy, seed, i) for i in range(n)])
+            except BadInput as error:
+                answers.append(failure_of(error, stage="policy", item_id=query.id))
+        return answers
+
+    def _prompt(self, query: Query, recall: Recall, strategy: Strategy, seed: int, index: int) -> Prompt:
+        values = engineer(query, recall, strategy)
+        if index:
+            rng = random.Random(derive_seed(seed, query.id, index))
+            for facet in OPEN_FACETS:
+                if facet in values and rng.random() < EXPLORE:
+                    values[facet] = rng.choice(keys(facet))
+        text = write(query, values)
+        return Prompt.of(text, query=query, strategy_id=strategy.id, policy_version=self.version)
+
+
+def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, str]:
+    """The values to write for the facets that the query leaves open. Pure.
+
+    Raises:
+        BadInput: the strategy's rules cannot be parsed.
+    """
+    asked = read_query(query)
+    context = context_of(query)
+    values = dict(clause_values(strategy.components.get("clauses", "")))
+    for facet, key in decide(parse_rules(strategy.components.get("rules", "")), context).items():
+        values.setdefault(facet, key)
+    for facet in OPEN_FACETS:
+        evidence = _evidence(facet, context, recall)
+        if evidence:
+            favourite = max(evidence, key=lambda key: evidence[key])
+            current = evidence.get(values.get(facet, ""), 0.0)
+            if evidence[favourite] >= CLEAR and evidence[favourite] > current:
+                values[facet] = favourite
+            elif current <= -CLEAR and evidence[favourite] > 0:
+                values[facet] = favourite
+    avoided = clause_values(strategy.components.get("avoid", ""))
+    return {
+        facet: key
+        for facet, key in values.items()
+        if (facet == "subject" or not asked.keys(facet)) and (facet, key) not in avoided
+        and not (facet == "subject" and asked.keys("subject"))
+    }
+
+
+def write(query: Query, values: dict[Facet, str]) -> str:
+    """The prompt's text: the query as it stands, its title, and one clause a value in the query's language."""
+    comma = "，" if query.lang == "zh" else ", "
+    parts = [query.text.strip().rstrip(".。,，;；")]
+    if query.title and query.title not in query.text:
+        parts.append(f"标题《{query.title}》" if query.lang == "zh" else f'title "{query.title}"')
+    parts += [phrase(facet, values[facet], query.lang) for facet in FACETS if facet in values]
+    return comma.join(parts)
+
+
+def _evidence(facet: Facet, context: Context, recall: Recall) -> dict[str, float]:
+    """Net weight of recalled successes over failures for each value of a facet."""
+    weight_of = _LIKENESS[facet]
+    evidence: dict[str, float] = {}
+    for memory, sign in [*((m, 1.0) for m in recall.good), *((m, -1.0) for m in recall.bad)]:
+        if sign < 0 and not any(facet in BLAME.get(cause, ()) for cause in memory.causes):
+            continue
+        key = _only(memory.prompt, facet)
+        if key:
+            likeness = weight_of(context, _context_of_memory(memory))
+            evidence[key] = evidence.get(key, 0.0) + sign * likeness
+    return evidence
+
+
+def _only(prompt: str, facet: Facet) -> str | None:
+    found = read(prompt).keys(facet)
+    return found[0] if len(found) == 1 else None
+
+
+def _context_of_memory(memory: Memory) -> Context:
+    return context_of(Query.of(memory.query, aspect=memory.aspect, lang=memory.lang))
+
+
+def _frame_likeness(mine: Context, other: Context) -> float:
+    """Layout hangs on the frame: its shape, the title, the number of subjects."""
+    same = (mine.shape == other.shape) + (mine.titled == other.titled)
+    return float(same == 2 and min(len(mine.subjects), 2) == min(len(other.subjects), 2))
+
+
+def _tone_likeness(mine: Context, other: Context) -> float:
+    """Palette, light and style hang on the mood, else on time and season, else on the subject."""
+    if mine.mood or other.mood:
+        return float(mine.mood == other.mood)
+    if (mine.time, mine.season) != (other.time, other.season):
+        return 0.0
+    if mine.time or mine.season:
+        return 0.5 + 0.5 * bool(set(mine.subjects) & set(other.subjects))
+    return float(bool(set(mine.subjects) & set(other.subjects)) or not (mine.subjects or other.subjects))
+
+
+_LIKENESS: dict[Facet, Callable[[Context, Context], float]] = {
+    "layout": _frame_likeness,
+    "palette": _tone_likeness,
+    "light": _tone_likeness,
+    "style": _tone_likeness,
+    "density": _frame_likeness,
+}
+
+
+def _components(text: str) -> dict[str, str]:
+    data = yaml.safe_load(text)
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise BadInput("a strategy file holds something else than texts; accepted: a YAML mapping name -> text")
+    return {str(name): value for name, value in data.items()}

@@ -1,0 +1,123 @@
+"""The policy that asks a chat model: strategy and recalls are its instructions, the query its material."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import httpx
+from jinja2 import Environment, StrictUndefined
+
+from actors.artifacts import Artifacts
+from actors.clients.chat import ChatClient, Message
+from actors.clients.structured import ask_structured
+from actors.clients.transport import Json
+from actors.contracts import Failure, Lang, Prompt, Query, Recall, Strategy, derive_seed
+from actors.errors import AtelierError, failure_of
+from configs.policy import LlmSettings
+
+MAX_CLAUSES = 11
+"""Image models follow about this many clauses; what is beyond is followed worse."""
+
+
+class Llm:
+    """Policy worker over a chat service."""
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        artifacts: Artifacts,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._client = ChatClient(settings.http, settings.chat, transport=transport)
+        texts = {lang: _prompt_file(lang) for lang in ("en", "zh")}
+        environment = Environment(
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
+        self._templates = {lang: environment.from_string(text) for lang, text in texts.items()}
+        digest = hashlib.sha256("".join(texts.values()).encode("utf-8")).hexdigest()[:8]
+        self.version = f"llm-1:{settings.http.model}:{digest}"
+
+    async def propose(
+        self, queries: Sequence[Query], recalls: Sequence[Recall], strategy: Strategy, n: int, seed: int
+    ) -> list[list[Prompt] | Failure]:
+        """`n` prompts a query, in the query's language. One that fails is a `Failure`, others go on."""
+        asked = (
+            self._one(query, recall, strategy, n, seed)
+            for query, recall in zip(queries, recalls, strict=True)
+        )
+        return list(await asyncio.gather(*asked))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _one(
+        self, query: Query, recall: Recall, strategy: Strategy, n: int, seed: int
+    ) -> list[Prompt] | Failure:
+        messages = [
+            Message("system", self._instructions(query.lang, recall, strategy)),
+            Message("user", json.dumps(_request(query, n), ensure_ascii=False)),
+        ]
+
+        def convert(answer: Any) -> list[Prompt]:
+            return [self._prompt(entry, query, strategy) for entry in answer["prompts"][:n]]
+
+        try:
+            answer = await ask_structured(
+                self._client, messages, _schema(n), convert, seed=derive_seed(seed, query.id)
+            )
+        except AtelierError as error:
+            return failure_of(error, stage="policy", item_id=query.id)
+        return answer.value
+
+    def _instructions(self, lang: Lang, recall: Recall, strategy: Strategy) -> str:
+        parts = {name: strategy.components.get(name, "").strip() for name in _COMPONENTS}
+        return self._templates[lang].render(
+            **parts, good=recall.good, bad=recall.bad, max_clauses=MAX_CLAUSES
+        )
+
+    def _prompt(self, entry: Json, query: Query, strategy: Strategy) -> Prompt:
+        return Prompt.of(
+            entry["text"],
+            query=query,
+            strategy_id=strategy.id,
+            policy_version=self.version,
+            negative=entry.get("negative", "").strip(),
+        )
+
+
+_COMPONENTS = ("instruction", "clauses", "rules", "avoid")
+
+
+def _prompt_file(lang: str) -> str:
+    return files("actors.policy").joinpath("llm_prompts", f"system.{lang}.md.j2").read_text("utf-8")
+
+
+def _request(query: Query, n: int) -> Json:
+    request: Json = {"request": query.text, "frame": query.aspect, "prompts_wanted": n}
+    return request | ({"title": query.title} if query.title else {})
+
+
+def _schema(n: int) -> Json:
+    prompt = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "minLength": 1, "maxLength": 2000},
+            "negative": {"type": "string", "maxLength": 1000},
+        },
+        "required": ["text", "negative"],
+        "additionalProperties": False,
+    }
+    return {
+        "title": "prompts",
+        "type": "object",
+        "properties": {"prompts": {"type": "array", "items": prompt, "minItems": n}},
+        "required": ["prompts"],
+        "additionalProperties": False,
+    }

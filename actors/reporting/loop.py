@@ -1,0 +1,68 @@
+"""The page of an evaluation of the imagine loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actors.artifacts import Artifacts
+from actors.contracts import Draw, Query
+from actors.reporting.charts import share_curves
+from actors.reporting.page import render
+from actors.reporting.views import DrawView, embedded, view
+from configs.reward import RewardSettings
+
+Pair = tuple[DrawView, DrawView]
+
+
+def loop_page(summary: Mapping[str, Any], samples: Sequence[Pair] = ()) -> str:
+    """HTML of `summary.json` of an evaluation, and of `samples`, pairs of draws of one query.
+
+    An arm is a member of the summary that has `admission`; the last one is the arm that is shown off.
+    """
+    arms = {name: arm for name, arm in summary.items() if isinstance(arm, Mapping) and "admission" in arm}
+    bars = summary.get("bars", ())
+    curves = {name: arm["admission_by_bar"] for name, arm in arms.items() if arm.get("admission_by_bar")}
+    last = next(reversed(arms), None)
+    raw = (arms.get("raw") or {}).get("admission")
+    best = arms[last]["admission"] if last else None
+    return render(
+        "loop.html.j2",
+        summary=summary,
+        arms=arms,
+        last=last,
+        over_raw=best / raw if raw and best is not None else None,
+        dimensions=list(
+            dict.fromkeys(d for arm in arms.values() for d in arm.get("reward_by_dimension", {}))
+        ),
+        chart=share_curves(bars, curves, summary.get("bar")) if curves else "",
+        samples=samples,
+        strip=[engineered for _, engineered in samples if engineered.admitted and engineered.image][:8],
+    )
+
+
+def pairs(
+    queries: Sequence[Query],
+    before: Sequence[Draw],
+    after: Sequence[Draw],
+    artifacts: Artifacts,
+    settings: RewardSettings,
+    limit: int = 12,
+) -> list[Pair]:
+    """Draws of the same query and seed in two arms; those that engineering changed come first.
+
+    `before` and `after` hold the same number of draws a query, in the order of the queries.
+    """
+    per_query = max(1, len(before) // max(1, len(queries)))
+    numbered = list(range(0, min(len(before), len(after)), per_query))
+    rank = {(False, True): 0, (True, True): 1, (False, False): 2, (True, False): 3}
+    order = sorted(numbered, key=lambda i: rank[before[i].admitted, after[i].admitted])
+    losses = [i for i in order if not after[i].admitted][: limit // 4]
+    chosen = [i for i in order if after[i].admitted][: limit - len(losses)] + losses
+    return [
+        (
+            view(queries[i // per_query], before[i], settings, embedded(artifacts, before[i])),
+            view(queries[i // per_query], after[i], settings, embedded(artifacts, after[i])),
+        )
+        for i in chosen
+    ]

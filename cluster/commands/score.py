@@ -1,0 +1,131 @@
+"""`atelier score`: what the judge thinks of pictures that already exist."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster.console import BAD_INPUT, FAILED, Shell, command
+
+if TYPE_CHECKING:
+    from actors.artifacts import Artifacts
+    from actors.contracts import Failure, Judgement, Picture, Query
+
+app = typer.Typer()
+NEUTRAL = "cover"
+"""The query of pictures that nobody named a query for: it names no subject, palette or style."""
+
+
+@command(app)
+def score(
+    shell: Shell,
+    pictures: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)],
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="What the pictures were asked to be.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Title that they should carry.")] = None,
+) -> None:
+    """Judge pictures by dimension and rank them."""
+    from actors.contracts import Query
+
+    Query.of(query or NEUTRAL, title=title)
+    with shell.progress() as progress:
+        progress("judging", 0, len(pictures))
+        rows = asyncio.run(_judge(shell, pictures, query or NEUTRAL, title))
+        progress("judging", len(pictures), len(pictures))
+    rows.sort(key=lambda row: -row["scores"]["total"] if "scores" in row else 1.0)
+    for rank, row in enumerate((row for row in rows if "scores" in row), 1):
+        row["rank"] = rank
+    _show(shell, rows)
+    shell.result({"query": query, "pictures": rows})
+    if any("error" in row for row in rows):
+        raise typer.Exit(BAD_INPUT if any(row.get("kind") == "BadInput" for row in rows) else FAILED)
+
+
+async def _judge(shell: Shell, paths: list[Path], text: str, title: str | None) -> list[dict[str, Any]]:
+    from actors.artifacts import Artifacts
+    from actors.contracts import Query
+    from actors.errors import BadInput
+    from actors.hosts import in_process
+
+    artifacts = Artifacts(shell.settings.paths.artifacts)
+    rows: list[dict[str, Any]] = [{"picture": str(path)} for path in paths]
+    known: list[tuple[dict[str, Any], Picture, Query]] = []
+    for path, row in zip(paths, rows, strict=True):
+        try:
+            picture = _stored(artifacts, path)
+        except BadInput as error:
+            row |= {"error": str(error), "kind": "BadInput"}
+            continue
+        row["sha256"] = picture.sha256
+        known.append(
+            (row, picture, Query.of(text, title=title, aspect=nearest_aspect(picture.width, picture.height)))
+        )
+    if known:
+        async with in_process(shell.settings) as roles:
+            verdicts = await roles.judge.judge([p for _, p, _ in known], [q for _, _, q in known])
+        for (row, _, _), verdict in zip(known, verdicts, strict=True):
+            row |= _described(verdict)
+    return rows
+
+
+def nearest_aspect(width: int, height: int) -> str:
+    """The aspect ratio that a picture's size is closest to."""
+    from actors.contracts import ASPECTS
+
+    return min(ASPECTS, key=lambda name: abs(width / height - ASPECTS[name][0] / ASPECTS[name][1]))
+
+
+def _stored(artifacts: Artifacts, path: Path) -> Picture:
+    from actors.contracts import Picture
+    from actors.errors import BadInput
+    from actors.pixels import decode, encode_png
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"{path}: cannot be read ({error.strerror}); accepted: a PNG, JPEG or WebP file"
+        ) from None
+    try:
+        pixels = decode(data)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    digest = artifacts.put(encode_png(pixels))
+    height, width = pixels.shape[:2]
+    return Picture(sha256=digest, width=width, height=height, prompt_id="", seed=0, generator_version="file")
+
+
+def _described(verdict: Judgement | Failure) -> dict[str, Any]:
+    from actors.contracts import Dimension, Failure
+
+    if isinstance(verdict, Failure):
+        return {"error": verdict.message, "kind": verdict.kind}
+    scores = {str(d): s for d in Dimension if (s := verdict.score(d)) is not None}
+    scores.setdefault("total", 0.0)
+    return {
+        "scores": scores,
+        "gates": verdict.gates,
+        "rationale": verdict.rationale,
+        "judge": verdict.judge_version,
+    }
+
+
+def _show(shell: Shell, rows: list[dict[str, Any]]) -> None:
+    from actors.contracts import Dimension
+
+    present = [str(d) for d in Dimension if any(str(d) in row.get("scores", {}) for row in rows)]
+    shown = []
+    for row in rows:
+        if "error" in row:
+            shell.err.print(f"{row['error']}", style="red", markup=False, soft_wrap=True)
+            continue
+        scores = row["scores"]
+        missed = [gate for gate, passed in row["gates"].items() if not passed]
+        cells = [f"{scores[d]:.2f}" if d in scores else "-" for d in present]
+        shown.append([str(row["rank"]), row["picture"], *cells, ", ".join(missed)])
+    if shown:
+        shell.table("", [">rank", "picture", *(f">{name}" for name in present), "missed"], shown)

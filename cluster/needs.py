@@ -1,0 +1,79 @@
+"""What a profile lacks on this machine before it can run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import socket
+from collections.abc import Iterator
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from configs.base import BackendSettings
+from configs.generator import DiffusersSettings
+from configs.http import HttpSettings
+from configs.judge import MeasuredSettings
+from configs.pool import PoolSettings
+from configs.schema import Settings
+
+ROLES = ("policy", "generator", "judge", "audit")
+CONNECT_S = 2.0
+
+
+def lacks(settings: Settings) -> list[str]:
+    """One sentence for each thing that is missing; empty = the profile can run."""
+    found = [f"{role}: {problem}" for role in ROLES for problem in _backend(getattr(settings, role))]
+    return found + list(_gpus(settings))
+
+
+def _backend(settings: BackendSettings) -> Iterator[str]:
+    module = settings.worker.partition(":")[0]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        yield f"the backend {settings.worker} cannot be loaded: {error}"
+    if isinstance(settings, MeasuredSettings):
+        weights = files("actors.judge.measured").joinpath("recogniser.safetensors")
+        if not weights.is_file():
+            yield "the recogniser's weights are missing; run `python -m train_jobs.recogniser.train`"
+    if isinstance(settings, DiffusersSettings):
+        yield from _diffusers(settings)
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, HttpSettings):
+            yield from _service(value)
+
+
+def _diffusers(settings: DiffusersSettings) -> Iterator[str]:
+    if importlib.util.find_spec("diffusers") is None:
+        yield "diffusers is not installed; install the extra `diffusion`"
+    if not (settings.path / "model_index.json").is_file():
+        yield f"no pipeline in {settings.path}; put one there (model_index.json ...) or set generator.path"
+    if settings.device.startswith("cuda") and _gpu_count() == 0:
+        yield f"generator.device is {settings.device}, and torch finds no GPU"
+
+
+def _service(settings: HttpSettings) -> Iterator[str]:
+    parts = urlsplit(settings.base_url)
+    if settings.api_key_file is not None and not settings.api_key_file.is_file():
+        yield f"the key file {settings.api_key_file} does not exist"
+    if settings.proxy is not None:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_S).close()
+    except OSError as error:
+        where = f"{parts.scheme}://{parts.hostname}:{port}"
+        yield f"nothing answers at {where} ({error}); start the service, or set its base_url"
+
+
+def _gpus(settings: Settings) -> Iterator[str]:
+    pools: dict[str, PoolSettings] = {role: getattr(settings.pools, role) for role in ROLES}
+    wanted = sum(pool.workers * pool.num_gpus for pool in pools.values())
+    if wanted and settings.cluster.address is None and (there := _gpu_count()) < wanted:
+        yield f"pools: {wanted:g} GPUs are asked for, and this machine has {there}"
+
+
+def _gpu_count() -> int:
+    cuda = importlib.import_module("torch").cuda
+    return int(cuda.device_count()) if cuda.is_available() else 0

@@ -1,0 +1,1 @@
+"""The imagine app: query -> admitted picture, over HTTP."""
