@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import uuid
 
 import fsspec
 
-from actors.errors import AtelierError
+from actors.errors import AtelierError, StageFailed
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
@@ -25,22 +26,30 @@ class Artifacts:
     """A store of immutable blobs at a URI: a local folder, `memory://...`, `s3://...`."""
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri
         self._fs, root = fsspec.core.url_to_fs(uri)
         self._root = root.rstrip("/")
+        # A process elsewhere has another working directory, so a local path travels in full.
+        self.uri = uri if "://" in uri else self._root
 
     def __reduce__(self) -> tuple[type[Artifacts], tuple[str]]:
         return type(self), (self.uri,)
 
     def put(self, data: bytes) -> str:
-        """Store bytes and return their sha256. Storing the same bytes again changes nothing."""
+        """Store bytes and return their sha256. Storing the same bytes again changes nothing.
+
+        Raises:
+            StageFailed: the storage refused them, e.g. a full disk. No half-written file is left.
+        """
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
-        if not self._fs.exists(path):
-            self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-            self._fs.pipe_file(temporary, data)
-            self._fs.mv(temporary, path)
+        try:
+            if self._size(path) != len(data):
+                self._write(path, data)
+        except OSError as error:
+            raise StageFailed(
+                f"cannot store {len(data)} bytes in {self.uri}: {error.strerror or error}; "
+                "free space or choose another place with paths.artifacts"
+            ) from None
         return digest
 
     def get(self, sha256: str) -> bytes:
@@ -61,6 +70,24 @@ class Artifacts:
     def has(self, sha256: str) -> bool:
         """Whether a blob is stored under the hash."""
         return bool(self._fs.exists(self._path(sha256)))
+
+    def _size(self, path: str) -> int | None:
+        try:
+            size: int | None = self._fs.info(path)["size"]
+        except FileNotFoundError:
+            return None
+        return size
+
+    def _write(self, path: str, data: bytes) -> None:
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        try:
+            self._fs.pipe_file(temporary, data)
+            self._fs.mv(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._fs.rm_file(temporary)
+            raise
 
     def _path(self, sha256: str) -> str:
         if not _SHA256.match(sha256):

@@ -23,7 +23,7 @@ MAX_QUERY_CHARS = 2000
 MAX_SIDE_PX = 2048
 UnitFloat = Annotated[float, Field(ge=0.0, le=1.0)]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 

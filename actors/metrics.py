@@ -26,16 +26,17 @@ class Metric:
     tags: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     """Upper bounds of a histogram's buckets, increasing."""
+    sum: str = ""
+    """The counter that holds a histogram's exact sum. Ray rebuilds a histogram's own sum from the middles of
+    its buckets, so means are taken from this."""
 
 
 def _timing(name: str, help: str, tags: tuple[str, ...]) -> tuple[Metric, Metric]:
-    """A histogram of seconds and the counter of their exact sum.
-
-    Ray rebuilds a histogram's sum from the middles of its buckets, so means are taken from the counter.
-    """
+    """A histogram of seconds and the counter of their exact sum."""
+    total = f"{name}_seconds"
     return (
-        Metric(f"{name}_seconds", "histogram", f"{help}, distribution", tags, SECONDS),
-        Metric(f"{name}_seconds_sum", "counter", f"{help}, seconds in all", tags),
+        Metric(f"{name}_duration_seconds", "histogram", f"{help}, distribution", tags, SECONDS, total),
+        Metric(total, "counter", f"{help}, seconds in all", tags),
     )
 
 
@@ -111,19 +112,19 @@ class Registry:
         self._export(name, "set", value, tags)
 
     def observe(self, name: str, value: float, **tags: str) -> None:
-        """Add a value to a histogram, and to the counter `<name>_sum` beside it.
+        """Add a value to a histogram, and to the counter of its exact sum.
 
         Raises:
             UndeclaredMetric: no histogram with this name and these tags is declared.
         """
         key = self._key(name, "histogram", tags)
-        buckets = self._table[name].buckets
+        metric = self._table[name]
         with self._lock:
-            state = self._distributions.setdefault(key, Distribution([0] * (len(buckets) + 1)))
-            state.counts[bisect_left(buckets, value)] += 1
+            state = self._distributions.setdefault(key, Distribution([0] * (len(metric.buckets) + 1)))
+            state.counts[bisect_left(metric.buckets, value)] += 1
             state.total += value
         self._export(name, "observe", value, tags)
-        self.count(f"{name}_sum", value, **tags)
+        self.count(metric.sum, value, **tags)
 
     def value(self, name: str, **tags: str) -> float:
         """This process's value of a counter or gauge; 0 before the first."""

@@ -7,10 +7,10 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 Progress = Callable[[str, int, int], None]
 """`progress(stage, done, total)`."""
+Cell = str | tuple[str, str]
+"""A text, or a text and its style."""
 
 Profile = Annotated[
     str | None,
@@ -63,18 +65,23 @@ class Shell:
         return load(self.profile, self.assignments)
 
     def say(self, text: str = "") -> None:
-        """A line for people; markup is rich's."""
-        self.out.print(text, soft_wrap=True)
+        """A line for people, as it is."""
+        self.out.print(text, markup=False, soft_wrap=True)
 
-    def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
+    def table(self, title: str, columns: list[str], rows: Sequence[Sequence[Cell]]) -> None:
         """A table for people. Columns whose name starts with `>` are right-aligned."""
+        from rich import box
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", title_style="bold", header_style="dim")
-        for column in columns:
-            table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        style = {"title_justify": "left", "title_style": "bold", "header_style": "dim"}
+        table = Table(title=title or None, box=box.SIMPLE_HEAD, pad_edge=False, **style)  # type: ignore[arg-type]
+        for number, column in enumerate(columns):
+            right = column.startswith(">")
+            justify: Literal["left", "right"] = "right" if right else "left"
+            table.add_column(column.removeprefix(">"), justify=justify, no_wrap=right or number == 0)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(*cell) if isinstance(cell, tuple) else Text(cell) for cell in row))
         self.out.print(table)
 
     def result(self, data: Any) -> None:

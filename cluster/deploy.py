@@ -1,31 +1,34 @@
-"""The HTTP apps on Ray Serve."""
+"""The HTTP apps on Ray Serve, for as long as a command runs."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from actors.errors import StageFailed
 from configs.schema import Settings
 
 
 @contextmanager
-def deployed(settings: Settings) -> Iterator[None]:
-    """Serve the apps on the joined cluster; they are taken down at the end.
+def deployed(settings: Settings, *, verbose: bool = False) -> Iterator[str]:
+    """Serve the apps on the joined cluster and yield their address; they are taken down at the end.
 
     Raises:
-        StageFailed: the apps did not become ready; the message holds Serve's reason.
+        StageFailed: an application did not become ready; the message holds Serve's reason.
+        TimedOut: one was not up in `serve.start_timeout_s`.
     """
     from ray import serve
 
-    from serve_apps.imagine.app import build_app
+    from serve_apps.deploy import serve_local
+    from serve_apps.handles import ROLES, app_name
+    from serve_apps.imagine.app import APP
 
-    serve.start(http_options={"host": settings.serve.host, "port": settings.serve.port})
+    # Serve tells the terminal of every step, and of every request.
+    logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.ERROR)
     try:
-        try:
-            serve.run(build_app(settings), name="imagine", route_prefix="/")
-        except RuntimeError as error:
-            raise StageFailed(f"the app `imagine` did not start: {error}") from error
-        yield
+        yield serve_local(settings)
     finally:
-        serve.shutdown()
+        for name in (APP, *map(app_name, ROLES)):
+            serve.delete(name, _blocking=False)
+        if not set(serve.status().applications) - {APP, *map(app_name, ROLES)}:
+            serve.shutdown()

@@ -66,6 +66,11 @@ def _root() -> None:
 
 def main() -> None:
     """Entry point of `atelier`."""
-    # A plain SIGTERM would end Python without its `finally` blocks, which stop what was started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
     app(prog_name="atelier")
+
+
+def _end(*_: object) -> None:
+    """End by way of the `finally` blocks, which stop what was started; a second SIGTERM must not cut in."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from urllib.parse import urlsplit
 
+from actors.errors import StageFailed
 from configs.base import BackendSettings
 from configs.generator import DiffusersSettings
 from configs.http import HttpSettings
@@ -21,17 +22,33 @@ CONNECT_S = 2.0
 
 
 def lacks(settings: Settings) -> list[str]:
-    """One sentence for each thing that is missing; empty = the profile can run."""
-    found = [f"{role}: {problem}" for role in ROLES for problem in _backend(getattr(settings, role))]
+    """One sentence for each thing that is missing; empty = the profile can run. Loads every backend."""
+    found: list[str] = []
+    for role in ROLES:
+        backend: BackendSettings = getattr(settings, role)
+        found += [f"{role}: {problem}" for problem in (*_module(backend), *_parts(backend))]
     return found + list(_gpus(settings))
 
 
-def _backend(settings: BackendSettings) -> Iterator[str]:
-    module = settings.worker.partition(":")[0]
+def refuse_incomplete(settings: Settings) -> None:
+    """Say what is missing before minutes are spent on starting; checks only what is quick to check.
+
+    Raises:
+        StageFailed: a backend lacks its weights, its files or its service.
+    """
+    found = [f"{role}: {problem}" for role in ROLES for problem in _parts(getattr(settings, role))]
+    if found:
+        raise StageFailed(f"profile {settings.profile} cannot run here: {'; '.join(found)}")
+
+
+def _module(settings: BackendSettings) -> Iterator[str]:
     try:
-        importlib.import_module(module)
+        importlib.import_module(settings.worker.partition(":")[0])
     except ImportError as error:
         yield f"the backend {settings.worker} cannot be loaded: {error}"
+
+
+def _parts(settings: BackendSettings) -> Iterator[str]:
     if isinstance(settings, MeasuredSettings):
         weights = files("actors.judge.measured").joinpath("recogniser.safetensors")
         if not weights.is_file():
@@ -49,8 +66,6 @@ def _diffusers(settings: DiffusersSettings) -> Iterator[str]:
         yield "diffusers is not installed; install the extra `diffusion`"
     if not (settings.path / "model_index.json").is_file():
         yield f"no pipeline in {settings.path}; put one there (model_index.json ...) or set generator.path"
-    if settings.device.startswith("cuda") and _gpu_count() == 0:
-        yield f"generator.device is {settings.device}, and torch finds no GPU"
 
 
 def _service(settings: HttpSettings) -> Iterator[str]:
@@ -68,6 +83,9 @@ def _service(settings: HttpSettings) -> Iterator[str]:
 
 
 def _gpus(settings: Settings) -> Iterator[str]:
+    device = getattr(settings.generator, "device", "cpu")
+    if device.startswith("cuda") and settings.cluster.address is None and _gpu_count() == 0:
+        yield f"generator: device is {device}, and torch finds no GPU"
     pools: dict[str, PoolSettings] = {role: getattr(settings.pools, role) for role in ROLES}
     wanted = sum(pool.workers * pool.num_gpus for pool in pools.values())
     if wanted and settings.cluster.address is None and (there := _gpu_count()) < wanted:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import secrets
 import shutil
 import tempfile
@@ -21,6 +23,8 @@ from configs.cluster import ClusterSettings, is_loopback
 from configs.schema import Settings
 
 NAMESPACE = "atelier"
+SPARE_CPUS = 1
+"""For tasks beside the pools."""
 
 
 class VersionsDiffer(AtelierError):
@@ -52,7 +56,7 @@ def session(settings: Settings, *, verbose: bool = False) -> Iterator[str]:
         yield str(ray.get_runtime_context().gcs_address)
         return
     folder = _fresh_folder(settings.cluster) if address is None else None
-    connection = _Connection(_arguments(settings.cluster, address, folder, verbose))
+    connection = _Connection(_arguments(settings, address, folder, verbose))
     try:
         connection.open(settings.cluster.start_timeout_s, address or f"a local cluster in {folder}", folder)
         check_stamps(settings.cluster.start_timeout_s)
@@ -194,9 +198,19 @@ def _host_of(address: str) -> str:
     return address.rpartition("//")[2].rpartition(":")[0]
 
 
-def _arguments(
-    settings: ClusterSettings, address: str | None, folder: Path | None, verbose: bool
-) -> dict[str, Any]:
+def cpus(settings: Settings) -> int | None:
+    """CPUs that a cluster started here is told it has; None = what Ray finds.
+
+    Workers wait for ever where their CPUs are not offered, while a shared core only makes them slower.
+    """
+    if settings.cluster.num_cpus is not None:
+        return settings.cluster.num_cpus
+    pools = (getattr(settings.pools, name) for name in type(settings.pools).model_fields)
+    wanted = math.ceil(sum(pool.workers * pool.num_cpus for pool in pools)) + SPARE_CPUS
+    return wanted if wanted > len(os.sched_getaffinity(0)) else None
+
+
+def _arguments(settings: Settings, address: str | None, folder: Path | None, verbose: bool) -> dict[str, Any]:
     shared = {
         "namespace": NAMESPACE,
         "log_to_driver": verbose,
@@ -206,10 +220,10 @@ def _arguments(
         return {"address": address, **shared}
     return {
         "address": "local",
-        "num_cpus": settings.num_cpus,
-        "include_dashboard": settings.dashboard,
-        "dashboard_host": settings.host,
-        "_node_ip_address": settings.host,
+        "num_cpus": cpus(settings),
+        "include_dashboard": settings.cluster.dashboard,
+        "dashboard_host": settings.cluster.host,
+        "_node_ip_address": settings.cluster.host,
         "_temp_dir": str(folder),
         **shared,
     }

@@ -18,7 +18,7 @@ import psutil
 
 from actors.errors import BadInput, StageFailed, TimedOut
 from cluster import state
-from cluster.session import prepare_environment, session
+from cluster.session import cpus, prepare_environment, session
 from configs.schema import Settings
 
 
@@ -105,8 +105,8 @@ def _head_command(settings: Settings, address: str, folder: Path) -> list[str]:
         "include-dashboard": str(cluster.dashboard).lower(),
         "dashboard-host": cluster.host,
     }
-    if cluster.num_cpus is not None:
-        options["num-cpus"] = str(cluster.num_cpus)
+    if (offered := cpus(settings)) is not None:
+        options["num-cpus"] = str(offered)
     command = [
         sys.executable,
         "-m",

@@ -20,7 +20,7 @@ class ClusterSettings(RoomSettings):
     host: str = "127.0.0.1"
     """Where a cluster started here listens."""
     num_cpus: int | None = Field(default=None, ge=1)
-    """CPUs that a local cluster offers; none = the machine's. More than there are is allowed."""
+    """CPUs that a cluster started here offers; none = the machine's, or as many as the pools want."""
     dashboard: bool = False
     temp_dir: Path | None = None
     """Ray's session folder, a short path: socket names may have 107 characters in all. None = a fresh one."""

@@ -18,6 +18,8 @@ import yaml
 
 PREFIX = "ATELIER_"
 PROFILE = "ATELIER_PROFILE"
+SECRETS = frozenset({"api_key"})
+"""Fields that hold secrets: never in a profile, kept as they are written, never shown."""
 
 
 def profile_name(environ: Mapping[str, str] | None = None) -> str:
@@ -47,7 +49,7 @@ def plant(tree: dict[str, Any], path: list[str], text: str) -> None:
             inner = tree[part] = {}
         tree = inner
     try:
-        tree[path[-1]] = yaml.safe_load(text)
+        tree[path[-1]] = text if path[-1] in SECRETS else yaml.safe_load(text)
     except yaml.YAMLError:
         tree[path[-1]] = text
 

@@ -34,7 +34,7 @@ class HttpGeneratorSettings(BackendSettings):
     """Name of the request's field for the seed; none = the service takes no seed."""
     negative_field: str | None = "negative_prompt"
     """Name of the request's field for the negative prompt; none = the service takes none."""
-    extra: dict[str, JsonValue] = Field(default_factory=lambda: {"response_format": "b64_json"})
+    extra: dict[str, JsonValue] = Field(default={"response_format": "b64_json"})
     """Further fields of the request."""
 
 

@@ -13,8 +13,6 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from configs import environment
 from configs.schema import Settings
 
-_SECRET_FIELDS = {"api_key"}
-
 
 class SettingsError(ValueError):
     """A setting is unknown or wrong. The message names the field, the value and what is accepted."""
@@ -85,7 +83,7 @@ def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_secrets(tree: Mapping[str, Any], where: str) -> None:
     for key, value in tree.items():
-        if key in _SECRET_FIELDS:
+        if key in environment.SECRETS:
             raise SettingsError(
                 f"{where} sets {key}; accepted: secrets only from the environment "
                 f"(ATELIER_<ROOM>__HTTP__{key.upper()}) or from a file ({key}_file)"
@@ -100,7 +98,7 @@ def _explain(problem: Any) -> str:
     shown = ".".join(_without_tags(path))
     if fields:
         return f"{shown}: unknown setting; accepted: {', '.join(fields)}"
-    value = "(hidden)" if _SECRET_FIELDS & set(path) else repr(problem["input"])[:120]
+    value = "(hidden)" if environment.SECRETS & set(path) else repr(problem["input"])[:120]
     return f"{shown}: {value} is not accepted: {problem['msg'].removeprefix('Value error, ')}"
 
 

@@ -45,7 +45,7 @@ class PoolSettings(RoomSettings):
             if not 0.99 <= value * sharers <= 1 + 1e-9:
                 raise ValueError(
                     f"{value:g} of a GPU does not divide one GPU evenly, and Ray may never place it; "
-                    f"accepted: 0, a whole number, or 1/n (0.5, 0.25, ...), e.g. {int(10_000 / sharers) / 10_000:g}"
+                    f"accepted: 0, a whole number, or 1/n, here {int(10_000 / sharers) / 10_000:g}"
                 )
         return value
 

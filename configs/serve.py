@@ -30,7 +30,7 @@ class ImagineAppSettings(RoomSettings):
     job_timeout_s: float = Field(default=600.0, gt=0)
     poll_s: float = Field(default=0.5, gt=0)
     """How often a replica looks for other replicas' events."""
-    jobs_kept: int = Field(default=10_000, ge=1)
+    jobs_kept: int = Field(default=2_000, ge=1)
     """Finished jobs that a replica can still show; the oldest are forgotten first."""
 
 

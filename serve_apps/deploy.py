@@ -52,8 +52,8 @@ def _wait_until_running(names: list[str], timeout_s: float) -> None:
             return
         if time.monotonic() > deadline:
             raise TimedOut(
-                f"not up after {timeout_s:g} s: {', '.join(waiting)}; compare the CPUs and GPUs that the pools ask "
-                "for with those of the cluster, or raise serve.start_timeout_s"
+                f"not up after {timeout_s:g} s: {', '.join(waiting)}; compare the CPUs and GPUs that the "
+                "pools ask for with those of the cluster, or raise serve.start_timeout_s"
             )
         time.sleep(POLL_S)
 

@@ -131,10 +131,11 @@ def anchored(settings: Settings) -> Settings:
     """The settings with absolute paths: replicas may run in another folder than the one who deploys."""
     paths = settings.paths
     artifacts = paths.artifacts if "://" in paths.artifacts else str(Path(paths.artifacts).absolute())
-    ledger = settings.ledger
-    if ledger.host == "file":
-        # A file has one writer; replicas share the ledger's actor.
-        ledger = ledger.model_copy(update={"host": "actor"})
+    scheme, separator, file = settings.ledger.url.partition(":///")
+    url = (
+        f"{scheme}{separator}{Path(file).absolute()}" if scheme.startswith("sqlite") else settings.ledger.url
+    )
+    ledger = settings.ledger.model_copy(update={"url": url})
     serve = settings.serve.model_copy(update={"keys_file": settings.serve.keys_file.absolute()})
     return settings.model_copy(
         update={"paths": paths.model_copy(update={"artifacts": artifacts}), "ledger": ledger, "serve": serve}

@@ -75,12 +75,12 @@ class FakeService:
             await (self.hold.wait() if self.hold else asyncio.sleep(0))
             if isinstance(reply, Exception):
                 raise reply
-            return _copy(reply) if isinstance(reply, httpx.Response) else reply(self.bodies[-1])
+            return reused(reply) if isinstance(reply, httpx.Response) else reply(self.bodies[-1])
         finally:
             self.busy -= 1
 
 
-def _copy(reply: httpx.Response) -> httpx.Response:
+def reused(reply: httpx.Response) -> httpx.Response:
     """A response can be read once; a script may name it many times."""
     return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
 

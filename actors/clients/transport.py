@@ -203,11 +203,13 @@ class Service:
                     lane.limiter.faster()
                     return outcome
                 wait = self._wait(tried, outcome)
+                late = self._clock.now() + wait >= ends
                 limited = isinstance(outcome.error, RateLimited)
                 if limited:
-                    lane.limiter.slower(started, outcome.after_s or 0.0)
+                    # A wait that this call does not sit out is none of the others' either.
+                    lane.limiter.slower(started, 0.0 if late else outcome.after_s or 0.0)
             faults += not limited
-            if faults > self.http.retries or self._clock.now() + wait >= ends:
+            if faults > self.http.retries or late:
                 raise _tell(outcome.error, tried + 1, outcome.after_s)
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the loop above is endless")

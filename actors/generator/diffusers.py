@@ -1,4 +1,4 @@
-"""The generator that runs a diffusers pipeline from a local folder. Nothing is downloaded, nothing unpickled."""
+"""The generator that runs a diffusers pipeline from a local folder; nothing is downloaded or unpickled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DiffusersGenerator:
         self._artifacts = artifacts
         self._pipeline = _load(settings)
         self._accepted = frozenset(inspect.signature(self._pipeline.__call__).parameters)
-        self.version = f"diffusers-1:{type(self._pipeline).__name__}:{_digest(settings)}"
+        self.version = f"diffusers-1:{type(self._pipeline).__name__}:{files_digest(settings)}"
 
     def draw(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Picture | Failure]:
         """One picture for each (prompt, seed). A batch that fails is drawn again one by one."""
@@ -122,8 +122,8 @@ def _load(settings: DiffusersSettings) -> Any:
     path = settings.path
     if not (path / "model_index.json").is_file():
         raise BadInput(
-            f"{path} holds no diffusers pipeline; accepted: a local folder with model_index.json and safetensors "
-            "weights (generator.path)"
+            f"{path} holds no diffusers pipeline; accepted: a local folder with model_index.json and "
+            "safetensors weights (generator.path)"
         )
     import torch
     from diffusers import AutoPipelineForText2Image
@@ -135,7 +135,7 @@ def _load(settings: DiffusersSettings) -> Any:
     try:
         pipeline = AutoPipelineForText2Image.from_pretrained(
             str(path),
-            torch_dtype=getattr(torch, settings.dtype),
+            dtype=getattr(torch, settings.dtype),
             local_files_only=True,
             use_safetensors=True,
         )
@@ -147,8 +147,8 @@ def _load(settings: DiffusersSettings) -> Any:
     return pipeline.to(settings.device)
 
 
-def _digest(settings: DiffusersSettings) -> str:
-    """Eight hex digits over what decides the pictures: the pipeline's files by name and size, and the settings."""
+def files_digest(settings: DiffusersSettings) -> str:
+    """Eight hex digits over what decides the pictures: the files by name and size, and the settings."""
     digest = hashlib.sha256()
     for file in sorted(settings.path.rglob("*")):
         if file.suffix == ".json":

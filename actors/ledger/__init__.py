@@ -2,7 +2,7 @@
 
 from actors.ledger.actor_log import ActorLog
 from actors.ledger.file_log import FileLog
-from actors.ledger.log import EventConflict, EventLog, LedgerCorrupt, LedgerLocked, new_event_id
+from actors.ledger.log import EventConflict, EventLog, LedgerCorrupt, LedgerLocked, new_id
 from actors.ledger.opening import open_log
 from actors.ledger.sql_log import SqlLog
 
@@ -14,6 +14,6 @@ __all__ = [
     "LedgerCorrupt",
     "LedgerLocked",
     "SqlLog",
-    "new_event_id",
+    "new_id",
     "open_log",
 ]

@@ -45,7 +45,7 @@ class LedgerActor:
 class ActorLog:
     """See `EventLog`. Any number of processes may hold one; calls outlive restarts of the actor.
 
-    The first one in a cluster starts the actor on its own node, where the file then is.
+    The first one in a cluster starts the actor on the head node, where the file then is.
     """
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
@@ -100,7 +100,6 @@ def _start(name: str, url: str) -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = ray.get_runtime_context().get_node_id()
     # Appends are idempotent, so Ray may repeat any call until the restarted actor answers.
     return ray.remote(LedgerActor).options(
         name=name,
@@ -110,8 +109,16 @@ def _start(name: str, url: str) -> Any:
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=-1,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
+        scheduling_strategy=NodeAffinitySchedulingStrategy(_head_node(), soft=False),
     ).remote(url)  # fmt: skip
+
+
+def _head_node() -> str:
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    head = [node["NodeID"] for node in nodes if "node:__internal_head__" in node["Resources"]]
+    return str((head or [node["NodeID"] for node in nodes])[0])
 
 
 def _absolute(url: str) -> str:

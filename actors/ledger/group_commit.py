@@ -48,7 +48,7 @@ class GroupCommit:
     async def run(self, task: Callable[..., Any], *args: Any) -> Any:
         """Run a read in the same thread, between commits."""
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, task, *args)
+        return await self._in_thread(task, *args)
 
     async def close(self, task: Callable[[], None]) -> None:
         """Finish what was appended, then run a last task in the thread and end it."""
@@ -57,8 +57,11 @@ class GroupCommit:
         self._closed = True
         if self._flushing is not None:
             await asyncio.wait([self._flushing])
-        await asyncio.get_running_loop().run_in_executor(self._thread, task)
+        await self._in_thread(task)
         self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, task: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, task, *args)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -69,15 +72,12 @@ class GroupCommit:
             group = self._take_group()
             batches = [batch for batch, _ in group]
             began = time.perf_counter()
+            outcomes: Sequence[Outcome | Exception]
             try:
-                outcomes = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._commit, batches
-                )
-            except (
-                Exception
-            ) as error:  # whatever the storage raises belongs to those who wait, not to this task
+                outcomes = await self._in_thread(self._commit, batches)
+            except Exception as error:  # whatever the storage raises belongs to those who wait for it
                 outcomes = [error] * len(group)
-            metrics.observe("ledger_commit_seconds", time.perf_counter() - began, host=self._host)
+            metrics.observe("ledger_commit_duration_seconds", time.perf_counter() - began, host=self._host)
             for (batch, answer), outcome in zip(group, outcomes, strict=True):
                 self._reply(answer, outcome, len(batch))
 

@@ -55,7 +55,7 @@ class EventLog(Protocol):
         ...
 
 
-def new_event_id() -> str:
+def new_id() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then chance; sorts by time of making."""
     milliseconds = time.time_ns() // 1_000_000
     chance = secrets.randbits(76)

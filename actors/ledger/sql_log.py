@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from actors.contracts import Event
@@ -32,7 +32,8 @@ EVENTS = sa.Table(
     sa.Column("time", sa.Float(53), nullable=False),
     sa.Index("events_by_kind", "kind", "offset"),
 )
-_PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=1000")
+_PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
+_LOCK_WAIT_S = 1.0
 _MAX_VARIABLES = 500
 
 
@@ -77,7 +78,9 @@ class SqlLog:
             return sa.create_engine(self.url, pool_pre_ping=True)
         if self.url.database and self.url.database != ":memory:":
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(self.url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = sa.create_engine(
+            self.url, poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": _LOCK_WAIT_S}
+        )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
@@ -119,11 +122,12 @@ class SqlLog:
     def _explained(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except DatabaseError as error:
             reason = str(error.orig).strip()
             if "locked" in reason:
                 raise LedgerLocked(
-                    f"{self._name} is open in another process; accepted: one owner, reached through the ledger's actor"
+                    f"{self._name} is open in another process; accepted: one owner, whom all others "
+                    "reach through the ledger's actor"
                 ) from None
             raise StageFailed(
                 f"cannot {verb} the ledger {self._name}: {reason}; check the path, its disk or its server"
@@ -158,7 +162,7 @@ def _admit(batch: Batch, known: dict[str, tuple[int, str]], last: int) -> list[d
         EventConflict: an id is known with another content; `known` is as before.
     """
     mine: dict[str, tuple[int, str]] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for event in batch:
         if found := known.get(event.id) or mine.get(event.id):
             check_same(event, found[1])

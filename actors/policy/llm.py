@@ -1,4 +1,4 @@
-"""The policy that asks a chat model: strategy and recalls are its instructions, the query its material."""
+"""The policy that asks a chat model: the strategy is its instructions, query and recalls are its material."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from actors.artifacts import Artifacts
 from actors.clients.chat import ChatClient, Message
 from actors.clients.structured import ask_structured
 from actors.clients.transport import Json
-from actors.contracts import Failure, Lang, Prompt, Query, Recall, Strategy, derive_seed
+from actors.contracts import Failure, Lang, Memory, Prompt, Query, Recall, Strategy, derive_seed
 from actors.errors import AtelierError, failure_of
 from configs.policy import LlmSettings
 
@@ -61,8 +61,8 @@ class Llm:
         self, query: Query, recall: Recall, strategy: Strategy, n: int, seed: int
     ) -> list[Prompt] | Failure:
         messages = [
-            Message("system", self._instructions(query.lang, recall, strategy)),
-            Message("user", json.dumps(_request(query, n), ensure_ascii=False)),
+            Message("system", self._instructions(query.lang, strategy)),
+            Message("user", json.dumps(_request(query, recall, n), ensure_ascii=False)),
         ]
 
         def convert(answer: Any) -> list[Prompt]:
@@ -76,11 +76,9 @@ class Llm:
             return failure_of(error, stage="policy", item_id=query.id)
         return answer.value
 
-    def _instructions(self, lang: Lang, recall: Recall, strategy: Strategy) -> str:
+    def _instructions(self, lang: Lang, strategy: Strategy) -> str:
         parts = {name: strategy.components.get(name, "").strip() for name in _COMPONENTS}
-        return self._templates[lang].render(
-            **parts, good=recall.good, bad=recall.bad, max_clauses=MAX_CLAUSES
-        )
+        return self._templates[lang].render(**parts, max_clauses=MAX_CLAUSES)
 
     def _prompt(self, entry: Json, query: Query, strategy: Strategy) -> Prompt:
         return Prompt.of(
@@ -99,9 +97,22 @@ def _prompt_file(lang: str) -> str:
     return files("actors.policy").joinpath("llm_prompts", f"system.{lang}.md.j2").read_text("utf-8")
 
 
-def _request(query: Query, n: int) -> Json:
+def _request(query: Query, recall: Recall, n: int) -> Json:
+    """What users wrote, now and earlier, travels as data and never among the instructions."""
     request: Json = {"request": query.text, "frame": query.aspect, "prompts_wanted": n}
-    return request | ({"title": query.title} if query.title else {})
+    if query.title:
+        request["title"] = query.title
+    if recall.good:
+        request["admitted"] = [
+            _attempt(memory) | {"reward": round(memory.reward, 2)} for memory in recall.good
+        ]
+    if recall.bad:
+        request["failed"] = [_attempt(memory) | {"causes": list(memory.causes)} for memory in recall.bad]
+    return request
+
+
+def _attempt(memory: Memory) -> Json:
+    return {"request": memory.query, "frame": memory.aspect, "prompt": memory.prompt}
 
 
 def _schema(n: int) -> Json:

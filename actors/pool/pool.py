@@ -13,7 +13,8 @@ from actors.contracts import Failure
 from actors.errors import StageFailed, TimedOut
 from actors.pool.chunks import Chunk, Source
 from actors.pool.host import Factory
-from actors.pool.replicas import Replica, Replicas
+from actors.pool.replica import Replica
+from actors.pool.replicas import Replicas
 from configs.pool import PoolSettings
 
 _CLOSE_S = 5.0
@@ -119,11 +120,12 @@ class WorkerPool:
         reading: asyncio.Task[tuple[int, list[Any]]] | None = None
         try:
             while True:
-                if reading is None and not source.exhausted and len(running) < limit:
-                    self._check_open()
+                if reading is None and len(running) < limit and not source.exhausted and not self._refusal():
                     reading = asyncio.create_task(source.read())
                 waiting = {*running, reading} if reading else set(running)
                 if not waiting:
+                    if not source.exhausted:
+                        self._check_open()
                     return
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if reading in done:
@@ -167,8 +169,11 @@ class WorkerPool:
         return replace(self._stats, replicas=self._replicas.alive, restarts=self._replicas.restarts)
 
     def _check_open(self) -> None:
-        if reason := self._replicas.gone or (f"pool {self.name!r} is draining" if self._draining else None):
+        if reason := self._refusal():
             raise StageFailed(reason)
+
+    def _refusal(self) -> str | None:
+        return self._replicas.gone or (f"pool {self.name!r} is draining" if self._draining else None)
 
     def _chunk(
         self,
@@ -224,7 +229,7 @@ class WorkerPool:
         finally:
             waited = time.perf_counter() - began
             self._add(queued=-len(chunk), wait_seconds=waited)
-            metrics.observe("pool_wait_seconds", waited, pool=self.name)
+            metrics.observe("pool_wait_duration_seconds", waited, pool=self.name)
         # A caller may go away; the exchange still ends, and only then is the replica free.
         exchange = asyncio.ensure_future(self._exchange(replica, chunk))
         self._exchanges.add(exchange)
@@ -248,7 +253,7 @@ class WorkerPool:
         else:
             self._replicas.give_back(replica)
             self._add(calls=1, call_seconds=seconds)
-            metrics.observe("pool_call_seconds", seconds, pool=self.name, method=chunk.method)
+            metrics.observe("pool_call_duration_seconds", seconds, pool=self.name, method=chunk.method)
         return answer.entries
 
     def _add(self, **changes: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,6 @@ class Replica:
             StageFailed: the worker could not be built.
             TimedOut: it was not ready within `start_timeout_s`.
         """
-        import ray
-
         options = {
             "num_cpus": settings.num_cpus,
             "num_gpus": settings.num_gpus,
@@ -54,7 +53,7 @@ class Replica:
             "max_task_retries": 0,
             "runtime_env": {"env_vars": thread_variables(settings.threads)},
         }
-        actor = ray.remote(ReplicaHost).options(**options).remote(factory, settings.threads)
+        actor = _actor_class().options(**options).remote(factory, settings.threads)
         replica = cls(name, index, actor)
         try:
             await replica._build(settings.start_timeout_s)
@@ -112,8 +111,9 @@ class Replica:
         except TimeoutError:
             free = ray.available_resources()
             raise TimedOut(
-                f"{self.name} was not ready within {timeout_s:g} s (free in the cluster: {free.get('CPU', 0):g} "
-                f"CPU, {free.get('GPU', 0):g} GPU); free resources, lower workers, or raise start_timeout_s"
+                f"{self.name} was not ready within {timeout_s:g} s (free in the cluster: "
+                f"{free.get('CPU', 0):g} CPU, {free.get('GPU', 0):g} GPU); free resources, lower workers, "
+                "or raise start_timeout_s"
             ) from None
         except ray.exceptions.RayError as error:
             reason = " ".join(str(error).split())
@@ -126,6 +126,13 @@ class Replica:
         self.last_error = message[:1000]
         failure = Failure(stage=chunk.method, kind=kind, message=self.last_error, retryable=fatal)
         return Answer(failure, fatal)
+
+
+@functools.cache
+def _actor_class() -> Any:
+    import ray
+
+    return ray.remote(ReplicaHost)
 
 
 async def _answer(reference: Any, timeout_s: float) -> Any:

@@ -20,7 +20,7 @@ def check_room(name: str, settings: PoolSettings) -> None:
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         raise BadInput(
             f"pool {name!r} asks for {settings.workers} replicas of {settings.num_cpus:g} CPU and "
-            f"{settings.num_gpus:g} GPU, but the cluster (nodes: {len(nodes)}, CPUs: {cpus:g}, GPUs: {gpus:g}) "
+            f"{settings.num_gpus:g} GPU, but the cluster ({len(nodes)} nodes, {cpus:g} CPU, {gpus:g} GPU) "
             f"has room for {room}; lower workers, num_cpus or num_gpus, or add nodes"
         )
 

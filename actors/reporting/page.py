@@ -13,13 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from actors.pixels import Pixels
+from actors.reporting.typeface import face
 
 Words = dict[str, list[str]]
+_FONTS = "/* fonts */"
 
 
 def render(template: str, **data: Any) -> str:
     """Fill a template of `actors/reporting/templates`; every text is escaped."""
-    return _environment().get_template(template).render(**data)
+    page = _environment().get_template(template).render(**data)
+    return page.replace(_FONTS, face(page), 1)
 
 
 def thumbnail(pixels: Pixels, side: int = 320) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cluster.console import FAILED, Shell, command
+from cluster.console import FAILED, Cell, Shell, command
 
 app = typer.Typer()
 COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
@@ -26,18 +26,15 @@ def doctor(shell: Shell) -> None:
             missing[name] = lacks(settings if name == settings.profile else load(name))
         except SettingsError as error:
             missing[name] = [str(error)]
-    rows = [
-        [f"[{COLOURS[check.level]}]{check.level}[/]", check.name, check.detail, check.fix] for check in checks
+    rows: list[list[Cell]] = [
+        [(check.level, COLOURS[check.level]), check.name, check.detail, check.fix] for check in checks
     ]
     shell.table("", ["", "check", "found", "what to do"], rows)
     for name, sentences in missing.items():
         chosen = " (chosen)" if name == settings.profile else ""
-        shell.say(
-            f"profile [bold]{name}[/]{chosen}: "
-            + ("[green]can run[/]" if not sentences else "[yellow]lacks[/]")
-        )
+        shell.say(f"profile {name}{chosen}: {'lacks' if sentences else 'can run'}")
         for sentence in sentences:
-            shell.out.print(f"  - {sentence}", markup=False, soft_wrap=True)
+            shell.say(f"  - {sentence}")
     healthy = not missing[settings.profile] and all(check.level != "error" for check in checks)
     shell.result(
         {

@@ -53,8 +53,10 @@ def _measure(shell: Shell, name: str, queries: Path | None) -> None:
     with shell.progress() as progress:
         progress("starting Ray", 0, 1)
         from actors.runs import Run
+        from cluster.needs import refuse_incomplete
         from cluster.session import session
 
+        refuse_incomplete(settings)
         run = Run.create(settings, name)
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
@@ -89,7 +91,8 @@ def write_report(shell: Shell, run: Run, evaluation: Evaluation) -> None:
     samples = pairs(evaluation.queries, before, after, artifacts, settings)
     page = loop_page({"run": run.id, **evaluation.summary}, samples)
     (run.path / "report.html").write_text(page, "utf-8")
-    shown = sorted((d for d in after if d.picture), key=lambda d: not d.admitted)[:24]
+    firsts = after[:: max(1, len(after) // len(evaluation.queries))]
+    shown = sorted((d for d in firsts if d.picture), key=lambda d: not d.admitted)[:24]
     if shown:
         pixels = [decode(artifacts.get(d.picture.sha256)) for d in shown if d.picture]
         labels = [f"{d.reward.value:.2f}" if d.reward else "" for d in shown]
@@ -98,22 +101,12 @@ def write_report(shell: Shell, run: Run, evaluation: Evaluation) -> None:
 
 def show(shell: Shell, summary: dict[str, Any]) -> None:
     """The table of an evaluation."""
-    columns = [
-        "way",
-        ">admission",
-        ">95% interval",
-        ">draws/admitted",
-        ">real",
-        ">reward",
-        ">draws/s",
-        "first cause",
-    ]
+    columns = ["way", ">admitted", ">95% interval", ">draws each", ">real", ">reward", ">draws/s"]
     rows = []
     for name, arm in summary.items():
         if not isinstance(arm, dict) or "admission" not in arm:
             continue
         low, high = arm["admission_interval"]
-        cause = next(iter(arm["failure_causes"].items()), None)
         rows.append(
             [
                 name,
@@ -123,7 +116,6 @@ def show(shell: Shell, summary: dict[str, Any]) -> None:
                 _percent(arm["real_admission"]),
                 f"{arm['reward']:.3f}" if arm["reward"] is not None else "-",
                 f"{arm['draws_per_second']:.1f}" if arm["draws_per_second"] else "-",
-                f"{cause[0]} {_percent(cause[1])}" if cause else "",
             ]
         )
     data = summary.get("evaluation_set", {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster.console import Progress, Shell, command
+from cluster.console import Cell, Progress, Shell, command
 
 if TYPE_CHECKING:
     from actors.artifacts import Artifacts
@@ -38,7 +38,10 @@ def imagine(
     if not 1 <= n <= MAX_DRAWS:
         raise BadInput(f"--n {n} is out of range; accepted: 1 to {MAX_DRAWS}")
     asked = Query.of(query, aspect=aspect, title=title, seed=seed)
+    from cluster.needs import refuse_incomplete
+
     settings = shell.settings
+    refuse_incomplete(settings)
     with shell.progress() as progress:
         progress("loading the studio", 0, 1)
         from actors.artifacts import Artifacts
@@ -116,7 +119,7 @@ def save(
 
 
 def _show(shell: Shell, result: dict[str, Any]) -> None:
-    rows = []
+    rows: list[list[Cell]] = []
     for draw in result["draws"]:
         reward, scores = draw["reward"], (draw["judgement"] or {}).get("scores", {})
         present = {name: score for name, score in scores.items() if score is not None and name != "total"}
@@ -124,7 +127,7 @@ def _show(shell: Shell, result: dict[str, Any]) -> None:
         rows.append(
             [
                 str(draw["index"] + 1),
-                "[green]yes[/]" if reward and reward["admitted"] else "no",
+                ("yes", "green") if reward and reward["admitted"] else "no",
                 f"{reward['value']:.3f}" if reward else "-",
                 f"{weakest} {present[weakest]:.2f}" if weakest else "-",
                 ", ".join(draw["causes"]) or (draw["failure"] or {}).get("message", ""),

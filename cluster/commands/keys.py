@@ -31,7 +31,7 @@ def create(
 ) -> None:
     """Make a key. Its secret is shown this once only."""
     key, token = _store(shell).create(scope or ["imagine", "score"], days=days, note=note)
-    shell.say(f"key  [bold]{token}[/]")
+    shell.say(f"key  {token}")
     shell.say("It is not shown again. Use it as the header  Authorization: Bearer <key>")
     shell.result({**_public(key), "key": token})
 

@@ -30,8 +30,10 @@ def score(
 ) -> None:
     """Judge pictures by dimension and rank them."""
     from actors.contracts import Query
+    from cluster.needs import refuse_incomplete
 
     Query.of(query or NEUTRAL, title=title)
+    refuse_incomplete(shell.settings)
     with shell.progress() as progress:
         progress("judging", 0, len(pictures))
         rows = asyncio.run(_judge(shell, pictures, query or NEUTRAL, title))

@@ -23,18 +23,19 @@ def serve(shell: Shell) -> None:
 
     settings = shell.settings
     state_file = settings.cluster.state_file
-    url = f"http://{settings.serve.host}:{settings.serve.port}"
     with shell.progress() as progress:
         progress("starting Ray", 0, 1)
         refuse_taken_port(settings)
+        from cluster.needs import refuse_incomplete
         from cluster.session import session
 
+        refuse_incomplete(settings)
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
             progress("starting the apps", 0, 1)
             from cluster.deploy import deployed
 
-            with deployed(settings):
+            with deployed(settings, verbose=shell.verbose) as url:
                 progress("starting the apps", 1, 1)
                 state.record(state_file, "serve", state.started(os.getpid(), url))
                 try:
@@ -64,7 +65,7 @@ def refuse_taken_port(settings: Settings) -> None:
 
 def _announce(shell: Shell, url: str) -> None:
     settings = shell.settings.serve
-    shell.say(f"serving at [bold]{url}[/]   {url}/openapi.json   Ctrl-C stops")
+    shell.say(f"serving at {url}   {url}/openapi.json   Ctrl-C stops")
     if settings.require_key:
         shell.say("make a key with  atelier keys create   and send it as  Authorization: Bearer <key>")
     shell.result({"url": url, "pid": os.getpid(), "require_key": settings.require_key})

@@ -22,7 +22,7 @@ def up(shell: Shell) -> None:
 
         service = start(shell.settings)
         progress("starting Ray", 1, 1)
-    shell.say(f"cluster at [bold]{service.address}[/]; join it with  --set cluster.address=auto")
+    shell.say(f"cluster at {service.address}; join it with  --set cluster.address=auto")
     shell.say("stop it with  atelier down")
     shell.result({"address": service.address, "pid": service.pid, "folder": service.folder})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
@@ -13,7 +13,7 @@ from starlette.types import Scope as AsgiScope
 
 from configs.serve import ServeSettings
 from serve_apps.edge.keys import KeyStore, Scope
-from serve_apps.edge.problems import Problem
+from serve_apps.edge.problems import ErrorBody, Problem
 
 _bearer = HTTPBearer(auto_error=False, description="An API key `id.secret`, made by `atelier keys`.")
 
@@ -117,4 +117,5 @@ def caller_of(request: Request) -> Caller:
 
 def guarded_router(scope: Scope) -> APIRouter:
     """A router whose every route needs a key with the scope."""
-    return APIRouter(dependencies=[Security(guard, scopes=[scope])])
+    errors: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for status in ("4XX", "5XX")}
+    return APIRouter(dependencies=[Security(guard, scopes=[scope])], responses=errors)

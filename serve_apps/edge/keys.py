@@ -1,4 +1,4 @@
-"""API keys `id.secret`. The file keeps only a hash of the secret; a change is seen by every replica at once."""
+"""API keys `id.secret`. The file keeps a hash of the secret only; every replica sees a change at once."""
 
 from __future__ import annotations
 

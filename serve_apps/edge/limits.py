@@ -25,10 +25,13 @@ _log = logging.getLogger(__name__)
 class EdgeLimits:
     """ASGI middleware. The body is counted as it streams; `Content-Length` is not believed."""
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ServeSettings, gatekeeper: Gatekeeper, proxied: bool = False
+    ) -> None:
         self._app = app
         self._settings = settings
         self._gatekeeper = gatekeeper
+        self._proxied = proxied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,15 +43,20 @@ class EdgeLimits:
         started = False
         deadline = asyncio.timeout(self._settings.request_timeout_s)
 
-        async def answer(message: Message) -> None:
-            nonlocal started
+        async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                started = True
-                deadline.reschedule(None)
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
+                if not self._proxied:
+                    headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if not started and not deadline.expired():
+                deadline.reschedule(None)
+            started = True
+            await stamped(message)
 
         try:
             async with deadline:
@@ -60,7 +68,7 @@ class EdgeLimits:
                 _log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if started:
                 raise
-            await response_of(problem, scope["path"], request_id)(scope, receive, answer)
+            await response_of(problem, scope["path"], request_id)(scope, receive, stamped)
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
         read = 0

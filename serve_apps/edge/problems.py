@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from actors.artifacts import ArtifactMissing
+from actors.artifacts import ArtifactCorrupt, ArtifactMissing
 from actors.errors import AtelierError, BadInput, StageFailed, TimedOut
 from actors.ledger import EventConflict
 
@@ -31,6 +32,23 @@ CODES = {
     503: "unavailable",
     504: "timeout",
 }
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong. `field` names the part of the request that is at fault."""
+
+    code: str
+    message: str
+    field: str | None = None
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
 OPENAI_PREFIX = "/v1/images/"
 SHOWN_CHARS = 80
 """How much of a refused value an error repeats."""
@@ -57,7 +75,6 @@ class Overloaded(StageFailed):
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BadInput, 422),
-    (ArtifactMissing, 404),
     (EventConflict, 409),
     (TimedOut, 504),
     (StageFailed, 503),
@@ -75,11 +92,15 @@ def problem_of(error: Exception) -> Problem:
             return Problem(error.status_code, str(error.detail))
         case TimeoutError():
             return Problem(504, "the request took too long; try again, or ask for less", retry_after_s=5)
+        case ArtifactMissing():
+            return Problem(404, "no picture has this hash; accepted: the sha256 of a stored picture")
+        case ArtifactCorrupt():
+            return Problem(500, "the stored picture is damaged; draw it again")
         case Overloaded():
             return Problem(503, str(error), retry_after_s=2)
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            return Problem(status, str(error), retry_after_s=5 if status == 503 else None)
+            return Problem(status, str(error), retry_after_s=5 if status in (503, 504) else None)
     return Problem(500, "something failed inside; the request id finds it in the log")
 
 
@@ -112,22 +133,20 @@ def install(app: FastAPI) -> None:
 
 def _validation(error: RequestValidationError) -> Problem:
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part != "body"]
-    field = ".".join(place[1:] if place and place[0] in ("query", "path", "header") else place) or None
+    field = ".".join(str(part) for part in first["loc"][1:]) or None
     if first["type"] == "json_invalid":
         return Problem(400, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}")
     if first["type"] == "missing" and field is None:
         return Problem(400, "the body is empty; accepted: a JSON object")
+    if field is None and isinstance(first.get("input"), bytes):
+        return Problem(400, "the body is not read as JSON; accepted: header `Content-Type: application/json`")
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return Problem(422, f"{field} is missing; accepted: {reason}", field)
     if first["type"] == "extra_forbidden":
-        return Problem(
-            422, f"{field} is not a field of this request; accepted: the fields of /openapi.json", field
-        )
-    return Problem(
-        422, f"{field or 'the body'}: {shown(first.get('input'))} is not accepted: {reason}", field
-    )
+        return Problem(422, f"{field} is not a field of this request; see /openapi.json", field)
+    value = shown(first.get("input"))
+    return Problem(422, f"{field or 'the body'}: {value} is not accepted: {reason}", field)
 
 
 def shown(value: object) -> str:

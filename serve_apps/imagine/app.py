@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 APP = "imagine"
 
 
-def create_fastapi(roles: Roles, log: EventLog, artifacts: Artifacts, settings: Settings) -> FastAPI:
+def create_fastapi(
+    roles: Roles, log: EventLog, artifacts: Artifacts, settings: Settings, proxied: bool = False
+) -> FastAPI:
     """The app over given roles, ledger and store; works on jobs while its lifespan runs."""
     own = settings.serve.imagine
     board = Board(log, own.jobs_kept)
@@ -41,7 +43,7 @@ def create_fastapi(roles: Roles, log: EventLog, artifacts: Artifacts, settings: 
         async with runner.running():
             yield
 
-    app = edge_app("Atelier imagine", settings.serve, lifespan, versions()["atelier-ray"])
+    app = edge_app("Atelier imagine", settings.serve, lifespan, versions()["atelier-ray"], proxied)
     app.state.imagine = ImagineService(roles, log, artifacts, board, runner, settings.reward, own)
     for router in (routes.imagine, routes.scores, routes.public):
         app.include_router(router)
@@ -57,9 +59,7 @@ def build_app(settings: Settings) -> Application:
         from serve_apps.handles import handles
 
         artifacts = Artifacts(settings.paths.artifacts)
-        return create_fastapi(
-            handles(settings), open_log(settings.ledger, settings.paths.runs), artifacts, settings
-        )
+        return create_fastapi(handles(settings), open_log(settings.ledger), artifacts, settings, proxied=True)
 
     ingress = serve.deployment(serve.ingress(build)()).options(
         name=APP,

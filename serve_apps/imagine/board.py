@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from actors.contracts import Event
 from actors.ledger import EventConflict, EventLog
 from serve_apps.imagine.jobs import KINDS, REQUESTED, ImagineJob

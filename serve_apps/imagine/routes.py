@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from actors.artifacts import ArtifactCorrupt, ArtifactMissing
+from actors.artifacts import ArtifactMissing
 from serve_apps.edge.guard import caller_of, guarded_router
 from serve_apps.edge.problems import Problem, shown
 from serve_apps.imagine.jobs import ImagineJob
@@ -73,9 +73,7 @@ def _resume_after(last_event_id: Annotated[str | None, Header()] = None) -> int:
     if last_event_id is None:
         return -1
     if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 18):
-        raise Problem(
-            422, f"{shown(last_event_id)} is no event id; accepted: an id of this stream", "Last-Event-ID"
-        )
+        raise Problem(422, f"Last-Event-ID: {shown(last_event_id)} is no event id", "Last-Event-ID")
     return int(last_event_id)
 
 
@@ -91,22 +89,15 @@ async def events(
         yield ServerSentEvent(data=step.data, event=step.name, id=str(step.offset))
 
 
-@imagine.get(
-    "/v1/pictures/{sha256}", response_class=Response, responses={200: {"content": {"image/png": {}}}}
-)
+@imagine.get("/v1/pictures/{sha256}", response_class=Response)
 async def picture(
     sha256: str, service: Service, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """A picture's bytes, verified against the hash. They never change, so they may be cached for ever."""
-    try:
-        data = await asyncio.to_thread(service.artifacts.get, sha256)
-    except ArtifactMissing:
-        raise _no_picture(sha256) from None
-    except ArtifactCorrupt:
-        raise Problem(500, "the stored picture is damaged; draw it again") from None
+    data = await asyncio.to_thread(service.artifacts.get, sha256)
     media_type = media_type_of(data)
     if media_type is None:
-        raise _no_picture(sha256)
+        raise ArtifactMissing(f"{sha256} is no picture")
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if if_none_match and sha256 in if_none_match:
         return Response(status_code=304, headers=headers)
@@ -124,23 +115,16 @@ async def scored(body: ScoresRequest, service: Service) -> ScoresResponse:
     """Judge pictures against their queries: a report by dimension for each, and a ranking."""
     most = service.settings.max_pictures
     if len(body.items) > most:
-        raise Problem(
-            422, f"items: {len(body.items)} pictures are not accepted: 1 to {most} a request", "items"
-        )
-    await service.refuse_unsafe(
-        sorted({text for item in body.items for text in (item.query, item.title) if text})
-    )
+        raise Problem(422, f"items: {len(body.items)} are not accepted: 1 to {most} a request", "items")
+    texts = {text for item in body.items for text in (item.query, item.title) if text}
+    await service.refuse_unsafe(sorted(texts))
     return await score(body.items, service.roles, service.artifacts, service.reward)
 
 
 @public.get("/healthz")
 async def healthz(service: Service, ready: bool = False) -> JSONResponse:
-    """200 while the process lives, with what it stands on; with `?ready=1`, 503 unless all of that answers."""
+    """200 while the process lives, and what it stands on; with `?ready=1`, 503 unless all that answers."""
     checks = await service.health()
     all_ok = all(check == "ok" for check in checks.values())
     body: dict[str, Any] = {"status": "ok", "ready": all_ok, "checks": checks}
     return JSONResponse(body, 503 if ready and not all_ok else 200)
-
-
-def _no_picture(sha256: str) -> Problem:
-    return Problem(404, f"no picture {shown(sha256)}; accepted: the sha256 of a stored picture")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from actors.bank.bank import PromptBank
 from actors.contracts import Failure, Picture, Prompt, Strategy
 from actors.errors import AtelierError, failure_of
+from actors.ledger import EventConflict
 from actors.roles import Generator, Roles
 from actors.studio import Studio
 from configs.reward import RewardSettings
@@ -167,7 +168,7 @@ class Runner:
             failure = Failure(stage="imagine", kind="TimeoutError", message=message, item_id=work.job.id)
         # Absorbs any error of a backend: the job must come to an end that its caller sees.
         except Exception as error:
-            if isinstance(error, AtelierError) and error.retryable:
+            if _passes(error):
                 await self._retry_later(work, error)
                 return
             _log.exception("job %s failed", work.job.id)
@@ -206,7 +207,7 @@ class Runner:
             except AtelierError as error:
                 _log.warning("no sign of life of job %s could be written: %s", work.job.id, error)
 
-    async def _retry_later(self, work: Work, error: AtelierError) -> None:
+    async def _retry_later(self, work: Work, error: Exception) -> None:
         pause = BACKOFF_S * 2 ** (work.lease.attempt - 1)
         _log.warning("job %s is tried again in %g s: %s", work.job.id, pause, error)
         await self._extend(work, replace(work.lease, until=self._clock() + pause, why=str(error)))
@@ -220,6 +221,11 @@ class Runner:
 
     async def _extend(self, work: Work, lease: Lease) -> None:
         await self._board.append(jobs.leased(work.job.id, lease, next(work.beats), self._clock()))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether another attempt may succeed; after a conflict it reads what another replica wrote."""
+    return isinstance(error, EventConflict) or bool(getattr(error, "retryable", False))
 
 
 def _given_up(job: ImagineJob) -> Failure:

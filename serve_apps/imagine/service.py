@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from actors.artifacts import Artifacts
-from actors.bank.bank import PromptBank
-from actors.contracts import AuditVerdict, Failure, Query
+from actors.contracts import AuditVerdict, Event, Failure, Query
 from actors.ledger import EventLog, new_id
 from actors.roles import Roles
 from configs.reward import RewardSettings
@@ -46,6 +45,7 @@ class ImagineService:
         self._board = board
         self._runner = runner
         self._clock = clock
+        self._entering: set[str] = set()
 
     async def submit(
         self, query: Query, n: int, caller: Caller, idempotency_key: str | None = None
@@ -60,15 +60,12 @@ class ImagineService:
             raise Problem(422, f"n: {n} is not accepted: 1 to {self.settings.max_draws} draws a request", "n")
         key = _checked(idempotency_key) if idempotency_key is not None else new_id()
         event = jobs.requested(jobs.job_id_of(caller.id, key), caller.id, query, n, self._clock())
-        await self._board.refresh()
+        if idempotency_key is not None:
+            await self._board.refresh()
         job = self._board.get(event.payload["job"])
         if job is None:
             await self.refuse_unsafe([_texts(query)])
-            if len(self._board.unfinished()) >= self.settings.max_queued:
-                raise Overloaded(
-                    f"{self.settings.max_queued} jobs are unfinished, the most that are taken; try later"
-                )
-            await self._board.append(event)
+            await self._enter(event)
             self._runner.kick()
             job = self._board.get(event.payload["job"])
         if job is None:
@@ -76,6 +73,18 @@ class ImagineService:
         if (job.query, job.n) != (query, n):
             raise Problem(409, f"Idempotency-Key {key!r} stands for another request; accepted: a new key")
         return job
+
+    async def _enter(self, event: Event) -> None:
+        # Those that are being written count too, or a burst would slip in between the look and the write.
+        job_id, most = event.payload["job"], self.settings.max_queued
+        waiting = {job.id for job in self._board.unfinished()} | self._entering
+        if len(waiting) >= most and job_id not in waiting:
+            raise Overloaded(f"{most} jobs are unfinished, the most that are taken; try later")
+        self._entering.add(job_id)
+        try:
+            await self._board.append(event)
+        finally:
+            self._entering.discard(job_id)
 
     async def find(self, job_id: str, caller: Caller) -> ImagineJob:
         """A job of the caller's.
@@ -121,7 +130,7 @@ class ImagineService:
                 raise Problem(503, f"the audit cannot check the text now: {verdict.message}", retry_after_s=5)
             if not verdict.allowed:
                 reasons = ", ".join(verdict.reasons)
-                raise Problem(422, f"the audit refuses this text: {reasons}; ask for something else", "query")
+                raise Problem(422, f"the audit refuses this text: {reasons}; ask for something else")
 
     async def health(self) -> dict[str, str]:
         """What each thing that the app stands on says: `ok`, or what is wrong with it."""

@@ -101,6 +101,14 @@ def test_disguises_are_seen_through(text: str):
         "爆炸头的小猫",
         "小学生个性感言",
         "恐龙灭绝，插画",
+        "做爱读书的孩子，书香海报",
+        "儿童细菌性感染防治",
+        "各自慰藉，治愈系插画",
+        "自制巧克力炸弹配方",
+        "东京地铁沙林毒气事件",
+        "保护你的银行卡密码",
+        "stop doxing, campaign poster",
+        "a white power station at dusk",
     ],
 )
 def test_harmless_texts_pass(text: str):

@@ -140,6 +140,35 @@ def test_429_halves_once_a_round_and_success_climbs_back():
     asyncio.run(run())
 
 
+def test_a_lowered_limit_holds():
+    time = FakeTime()
+    limiter = Limiter(4, time.clock)
+    busy, busiest = 0, 0
+
+    async def attempt() -> None:
+        nonlocal busy, busiest
+        async with limiter:
+            busy += 1
+            busiest = max(busiest, busy)
+            try:
+                await asyncio.sleep(0)
+            finally:
+                busy -= 1
+
+    async def run() -> None:
+        time.time = 1.0
+        limiter.slower(started=1.0, pause_s=0)
+        cancelled = asyncio.create_task(attempt())
+        others = [asyncio.create_task(attempt()) for _ in range(9)]
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        others[5].cancel()
+        await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), 5)
+
+    asyncio.run(run())
+    assert busiest == 2 and busy == 0
+
+
 def test_a_storm_of_429_still_ends_with_every_answer():
     fake = FakeService(script=[httpx.Response(429, headers={"Retry-After": "1"})] * 40)
 

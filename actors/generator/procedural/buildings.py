@@ -9,7 +9,7 @@ import numpy as np
 from actors.generator.procedural.art import Dice, Hero
 from actors.generator.procedural.colours import RGB, mix
 from actors.generator.procedural.palettes import Tones, shade, tint
-from actors.generator.procedural.pen import Pen, arc, smooth
+from actors.generator.procedural.pen import Pen, arc, path, smooth
 
 
 def _half(pen: Pen, x0: float, y0: float, x1: float, y1: float, colour: RGB) -> None:
@@ -28,14 +28,14 @@ def lighthouse(pen: Pen, t: Tones, dice: Dice) -> None:
         a, b = wall(y0), wall(y1)
         pen.fill([(-a, y0), (a, y0), (b, y1), (-b, y1)], colour)
         pen.fill([(a * 0.25, y0), (a, y0), (b, y1), (b * 0.25, y1)], shade(colour, 0.2))
-    rock = [(-0.24, 0.5), (-0.2, 0.43), (-0.1, 0.42), (0.02, 0.45), (0.12, 0.415), (0.2, 0.44), (0.25, 0.5)]
+    rock = path("-0.24,0.5 -0.2,0.43 -0.1,0.42 0.02,0.45 0.12,0.415 0.2,0.44 0.25,0.5")
     pen.fill(rock, shade(t.near, 0.1))
     pen.rect(-0.07, -0.37, 0.07, -0.28, tint(t.accent, 0.35))
     for x in (-0.07, -0.023, 0.023, 0.07):
         pen.rect(x - 0.006, -0.37, x + 0.006, -0.28, t.dark)
     pen.rect(-0.115, -0.285, 0.115, -0.255, t.dark)
     pen.fill(arc(0, -0.37, 0.085, 0.085, 180, 360, 16), t.main)
-    pen.fill(arc(0, -0.37, 0.085, 0.085, 280, 360, 10).tolist() + [[0.015, -0.37]], shade(t.main, 0.2))
+    pen.fill([*arc(0, -0.37, 0.085, 0.085, 280, 360, 10).tolist(), (0.015, -0.37)], shade(t.main, 0.2))
     pen.rect(-0.008, -0.5, 0.008, -0.44, t.dark)
     pen.fill(arc(0, 0.44, 0.032, 0.09, 180, 360, 12), t.dark)
     for y in (-0.08, 0.16):
@@ -66,7 +66,7 @@ def pagoda(pen: Pen, t: Tones, dice: Dice) -> None:
 
 
 def bridge(pen: Pen, t: Tones, dice: Dice) -> None:
-    deck = smooth([(-0.65, 0.02), (-0.35, -0.13), (0, -0.2), (0.35, -0.13), (0.65, 0.02)])
+    deck = smooth(path("-0.65,0.02 -0.35,-0.13 0,-0.2 0.35,-0.13 0.65,0.02"))
     stone = mix(t.main, t.light, 0.12)
     body = [*deck.tolist(), (0.65, 0.22), (-0.65, 0.22)]
     pen.fill(body, stone)
@@ -74,7 +74,9 @@ def bridge(pen: Pen, t: Tones, dice: Dice) -> None:
     for x, r in ((0.0, 0.195), (-0.36, 0.12), (0.36, 0.12)):
         pen.fill(arc(x, 0.225, r + 0.032, r * 1.25 + 0.04, 180, 360, 26), shade(stone, 0.28))
         pen.fill(arc(x, 0.225, r, r * 1.25, 180, 360, 26), hole)
-        pen.fill([(x - r, 0.22), (x - r * 0.72, 0.22), (x - r * 0.62, 0.06), (x - r * 0.8, 0.1)], shade(hole, 0.3))
+        pen.fill(
+            [(x - r, 0.22), (x - r * 0.72, 0.22), (x - r * 0.62, 0.06), (x - r * 0.8, 0.1)], shade(hole, 0.3)
+        )
     pen.stroke(deck - (0, 0.012), 0.042, shade(stone, 0.35))
     rail = deck - (0, 0.095)
     pen.stroke(rail, 0.02, t.second)
@@ -92,7 +94,7 @@ def house(pen: Pen, t: Tones, dice: Dice) -> None:
     pen.rect(0.185, -0.44, 0.305, -0.4, shade(t.main, 0.45))
     pen.rect(-0.36, -0.08, 0.36, 0.42, wall)
     pen.rect(0.12, -0.08, 0.36, 0.42, shade(wall, 0.14))
-    pen.fill([(-0.48, -0.04), (0, -0.42), (0.48, -0.04), (0.4, -0.04), (0.36, -0.04)], t.main)
+    pen.fill(path("-0.48,-0.04 0,-0.42 0.48,-0.04 0.4,-0.04 0.36,-0.04"), t.main)
     pen.fill([(0, -0.42), (0.48, -0.04), (0.12, -0.04)], shade(t.main, 0.22))
     pen.rect(-0.07, 0.13, 0.09, 0.42, shade(t.main, 0.35))
     pen.disc(0.06, 0.28, 0.013, t.accent)
@@ -138,7 +140,7 @@ def train(pen: Pen, t: Tones, dice: Dice) -> None:
     pen.oval(0.46, 0.03, 0.045, 0.11, steel)
     for x in (0.05, 0.2, 0.34):
         pen.rect(x - 0.009, -0.08, x + 0.009, 0.14, t.second)
-    pen.fill([(0.31, -0.08), (0.33, -0.22), (0.3, -0.25), (0.43, -0.25), (0.4, -0.22), (0.41, -0.08)], dark)
+    pen.fill(path("0.31,-0.08 0.33,-0.22 0.3,-0.25 0.43,-0.25 0.4,-0.22 0.41,-0.08"), dark)
     pen.fill(arc(0.15, -0.08, 0.055, 0.075, 180, 360, 12), t.second)
     pen.rect(-0.27, -0.23, -0.03, 0.14, t.main)
     pen.rect(-0.27, 0.05, -0.03, 0.14, shade(t.main, 0.22))

@@ -25,15 +25,16 @@ def scaled(c: RGB, gain: float) -> RGB:
     return min(255.0, c[0] * gain), min(255.0, c[1] * gain), min(255.0, c[2] * gain)
 
 
-def apart(c: RGB, ground: RGB, least: float) -> RGB:
+def apart(c: RGB, ground: RGB, least: float, lift: bool = False) -> RGB:
     """The colour moved towards black or white until its lightness differs from the ground's by `least`.
 
-    It moves away from the ground, unless there is no room on that side.
+    It moves away from the ground, unless there is no room on that side; with `lift` rather up than down.
     """
     here, there = luma(c), luma(ground)
     if abs(here - there) >= least:
         return c
     up = here >= there if abs(here - there) > 0.04 else there < 0.5
+    up = up or (lift and there + least < 0.93)
     if up and there + least > 0.98:
         up = False
     if not up and there - least < 0.02:

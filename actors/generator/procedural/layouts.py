@@ -47,7 +47,9 @@ def arrange(scene: Scene) -> Arrangement:
         return made
     x, y = made.focus
     moved = (x + jitter.dx * w, y + jitter.dy * h)
-    return replace(made, focus=moved, reach=made.reach * jitter.scale, horizon=made.horizon + jitter.dy * h * 0.6)
+    return replace(
+        made, focus=moved, reach=made.reach * jitter.scale, horizon=made.horizon + jitter.dy * h * 0.6
+    )
 
 
 def _thirds(w: float, h: float, side: int, titled: bool) -> Arrangement:
@@ -59,12 +61,14 @@ def _thirds(w: float, h: float, side: int, titled: bool) -> Arrangement:
 
 def _centred(w: float, h: float, side: int, titled: bool) -> Arrangement:
     box = (0.08, 0.06, w - 0.08, 0.06 + 0.2 * h)
-    return Arrangement(w, h, (w / 2, h * 0.56), 0.64, h * 0.72, 0.0, side, None, box, "centre")
+    focus, reach = ((w / 2, h * 0.6), 0.59) if titled else ((w / 2, h * 0.56), 0.64)
+    return Arrangement(w, h, focus, reach, h * 0.72, 0.0, side, None, box, "centre")
 
 
 def _symmetric(w: float, h: float, side: int, titled: bool) -> Arrangement:
     box = (0.08, 0.06, w - 0.08, 0.06 + 0.2 * h)
-    return Arrangement(w, h, (w / 2, h * 0.57), 0.6, h * 0.7, 0.0, side, None, box, "centre", mirrored=True)
+    focus, reach = ((w / 2, h * 0.6), 0.57) if titled else ((w / 2, h * 0.57), 0.6)
+    return Arrangement(w, h, focus, reach, h * 0.7, 0.0, side, None, box, "centre", mirrored=True)
 
 
 def _diagonal(w: float, h: float, side: int, titled: bool) -> Arrangement:
@@ -76,10 +80,10 @@ def _diagonal(w: float, h: float, side: int, titled: bool) -> Arrangement:
 
 def _framed(w: float, h: float, side: int, titled: bool) -> Arrangement:
     edge = 0.075
-    plate = 0.19 * h**0.5 if titled else edge
+    plate = 0.225 * h**0.5 if titled else edge
     panel = (edge, edge, w - edge, h - plate - 0.01)
     centre = ((panel[0] + panel[2]) / 2, panel[1] + (panel[3] - panel[1]) * 0.56)
-    box = (edge + 0.03, panel[3] + 0.03, w - edge - 0.03, h - 0.05)
+    box = (edge, panel[3] + 0.045, w - edge, h - 0.045)
     horizon = panel[1] + (panel[3] - panel[1]) * 0.7
     return Arrangement(w, h, centre, 0.54, horizon, 0.0, side, panel, box, "centre")
 

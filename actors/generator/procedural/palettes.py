@@ -139,9 +139,9 @@ class Tones:
             ground = mix(ground, other, 0.5)
         return replace(
             self,
-            main=apart(self.main, ground, 0.24),
-            second=apart(self.second, ground, 0.16),
-            accent=apart(self.accent, ground, 0.2),
+            main=apart(self.main, ground, 0.24, self.night),
+            second=apart(self.second, ground, 0.16, self.night),
+            accent=apart(self.accent, ground, 0.2, self.night),
         )
 
 
@@ -153,7 +153,8 @@ def shade(colour: RGB, amount: float = 0.25) -> RGB:
 
 def tint(colour: RGB, amount: float = 0.3) -> RGB:
     """The lit side of a colour."""
-    return mix(colour, (255.0, 252.0, 244.0) if max(colour) - min(colour) > 3 else (255.0,) * 3, amount)  # type: ignore[arg-type]
+    warm = 1.0 if max(colour) - min(colour) > 3 else 0.0
+    return mix(colour, (255.0, 255.0 - 3 * warm, 255.0 - 11 * warm), amount)
 
 
 def _variant(palette: str, index: int) -> tuple[list[list[RGB]], list[RGB], list[RGB]]:

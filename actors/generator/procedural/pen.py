@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import cv2
@@ -122,6 +123,20 @@ def annulus(x: float, y: float, rx: float, ry: float, width: float) -> Points:
     outer = arc(x, y, rx, ry, 0, 359.99, 44)
     inner = arc(x, y, max(0.0, rx - width), max(0.0, ry - width), 359.99, 0, 44)
     return np.concatenate((outer, inner))
+
+
+@cache
+def path(text: str) -> Points:
+    """Points written as `x,y x,y ...`."""
+    points: Points = np.array([pair.split(",") for pair in text.split()], np.float64)
+    points.setflags(write=False)
+    return points
+
+
+def moved(points: Points, dx: float, dy: float) -> Points:
+    """The same shape elsewhere."""
+    shifted: Points = points + np.array([dx, dy])
+    return shifted
 
 
 def ribbon(points: Points | Sequence[tuple[float, float]], start: float, end: float) -> Points:

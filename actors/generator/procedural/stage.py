@@ -36,7 +36,9 @@ class Landscape:
 class Stage:
     """The canvas of one picture. Lengths are in units of the frame's short side; y points down."""
 
-    def __init__(self, canvas: Image, arrangement: Arrangement, tones: Tones, brush: Brush, amount: float) -> None:
+    def __init__(
+        self, canvas: Image, arrangement: Arrangement, tones: Tones, brush: Brush, amount: float
+    ) -> None:
         self.canvas = canvas
         self.arrangement = arrangement
         self.tones = tones
@@ -54,7 +56,9 @@ class Stage:
         return mix(a, b, v * 2) if v < 0.5 else mix(b, c, v * 2 - 1)
 
     @contextmanager
-    def layer(self, depth: float, mist: float = 0.0, focal: bool = False, level: bool = False) -> Iterator[Pen]:
+    def layer(
+        self, depth: float, mist: float = 0.0, focal: bool = False, level: bool = False
+    ) -> Iterator[Pen]:
         """Draw one layer; on leaving, the style's brush lays it on the canvas.
 
         Args:
@@ -72,4 +76,6 @@ class Stage:
             matrix[1, 2] -= slope * self._scale * self.width / 2
         pen = Pen(image, matrix)
         yield pen
-        self._brush.lay(self.canvas, Layer(image, pen.bounds, depth, mist, focal, self.tones))
+        x0, y0, x1, y1 = pen.bounds
+        if x1 > x0 and y1 > y0:
+            self._brush.lay(self.canvas, Layer(image, pen.bounds, depth, mist, focal, self.tones))

@@ -16,34 +16,43 @@ _CELLS: Final = 1024
 """Finest grain: cells along the short side."""
 
 
-@lru_cache(maxsize=64)
+def _plane(values: NDArray[np.float32]) -> Plane:
+    plane: Plane = np.clip(values, 0, 255).astype(np.uint8)
+    return plane
+
+
+@lru_cache(maxsize=32)
 def noise(h: int, w: int, cells: int, seed: int) -> Plane:
     """Smooth noise with about `cells` bumps along the short side, standard deviation about 40."""
+    return _noise(h, w, cells, seed)
+
+
+def _noise(h: int, w: int, cells: int, seed: int) -> Plane:
     unit = min(h, w)
     rows, columns = max(2, round(cells * h / unit)), max(2, round(cells * w / unit))
     field = np.random.default_rng(seed).normal(0.0, 1.0, (rows, columns)).astype(np.float32)
     way = cv2.INTER_AREA if rows > h else cv2.INTER_CUBIC
     field = cv2.resize(field, (w, h), interpolation=way)
     field *= 40.0 / max(1e-6, float(field.std()))
-    return np.clip(field + 128, 0, 255).astype(np.uint8)
+    return _plane(field + 128)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=48)
 def cloudy(h: int, w: int, cells: int, seed: int) -> Plane:
     """Noise of several scales, from `cells` bumps upwards."""
     total = np.zeros((h, w), np.float32)
     for octave in range(4):
-        total += (noise(h, w, cells << octave, seed + octave).astype(np.float32) - 128) * 0.55**octave
+        total += (_noise(h, w, cells << octave, seed + octave).astype(np.float32) - 128) * 0.55**octave
     total *= 42.0 / max(1e-6, float(total.std()))
-    return np.clip(total + 128, 0, 255).astype(np.uint8)
+    return _plane(total + 128)
 
 
 @lru_cache(maxsize=16)
 def paper(h: int, w: int) -> Plane:
     """The tooth of paper: fine fibres with a little cloud."""
-    fine = noise(h, w, 420, 11).astype(np.float32)
-    long = noise(h, w, 150, 12).astype(np.float32)
-    return np.clip(0.55 * fine + 0.45 * long, 0, 255).astype(np.uint8)
+    fine = _noise(h, w, 420, 11).astype(np.float32)
+    long = _noise(h, w, 150, 12).astype(np.float32)
+    return _plane(0.55 * fine + 0.45 * long)
 
 
 @lru_cache(maxsize=16)
@@ -52,12 +61,22 @@ def wobble(h: int, w: int, strength: float, seed: int) -> tuple[NDArray[np.int16
     px = strength * min(h, w) / 40
     shift = []
     for k in (0, 1):
-        broad = noise(h, w, 26, seed + 10 * k).astype(np.float32) - 128
-        fine = noise(h, w, 90, seed + 10 * k + 5).astype(np.float32) - 128
-        shift.append((broad + 0.5 * fine) * px)
+        broad = _noise(h, w, 11, seed + 10 * k).astype(np.float32) - 128
+        fine = _noise(h, w, 48, seed + 10 * k + 5).astype(np.float32) - 128
+        shift.append((broad + 0.3 * fine) * px)
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     coarse, part = cv2.convertMaps(x + shift[0], y + shift[1], cv2.CV_16SC2)
     return coarse, part
+
+
+@lru_cache(maxsize=16)
+def bare_edge(h: int, w: int) -> Plane:
+    """255 on an irregular margin that a wash never reached, 0 inside."""
+    unit = min(h, w)
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32) / unit
+    inward = np.minimum(np.minimum(x, w / unit - x), np.minimum(y, h / unit - y))
+    ragged = (cloudy(h, w, 5, 90).astype(np.float32) - 128) / 42
+    return _plane((0.021 + 0.007 * ragged - inward) / 0.006 * 255 + 128)
 
 
 @lru_cache(maxsize=16)
@@ -65,7 +84,7 @@ def vignette(h: int, w: int) -> Plane:
     """255 in the middle, about 90 in the corners."""
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     r2 = ((x / w - 0.5) ** 2 + (y / h - 0.5) ** 2) * 2
-    return np.clip(275 - 190 * r2, 0, 255).astype(np.uint8)
+    return _plane(270 - 150 * r2)
 
 
 @lru_cache(maxsize=16)
@@ -74,4 +93,4 @@ def halftone(h: int, w: int) -> Plane:
     unit = min(h, w) / 86
     y, x = np.mgrid[0:h, 0:w].astype(np.float32) / unit
     a, b = (x + y) * np.pi / 2**0.5, (x - y) * np.pi / 2**0.5
-    return np.clip(127.5 + 127.5 * np.sin(a) * np.sin(b), 0, 255).astype(np.uint8)
+    return _plane(127.5 + 127.5 * np.sin(a) * np.sin(b))

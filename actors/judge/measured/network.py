@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from actors.vocabulary import keys
 
@@ -34,8 +35,10 @@ def _block(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
 class Network(nn.Module):
     """[batch, 3, height, width] in 0..1 -> logits by head: `subject` (independent) and each of `CLASSES`.
 
-    Heads see the mean and the maximum of the deep features (what is there), a 3 x 3 grid of them (where
-    it is) and the mean and maximum of early features (colour, texture).
+    The trunk sees the picture freed of its palette and light (each channel brought to zero mean and unit
+    deviation); `tone` sees plain colours, pixel by pixel, as a learnt histogram. Heads take the mean and
+    the maximum of the deep features (what is there), a grid of them (where it is), of early features
+    (texture) and of tone. The last column of `subject` stands for a picture without any.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -43,22 +46,33 @@ class Network(nn.Module):
         early, deep = 2 * width, 6 * width
         self.stem = nn.Sequential(_block(3, width, 5, 2), _block(width, early, 3, 2))
         self.trunk = nn.Sequential(
-            _block(early, 4 * width, 3, 2),
-            _block(4 * width, 4 * width, 3, 1),
-            _block(4 * width, deep, 3, 2),
-            _block(deep, deep, 3, 1),
+            _block(early, 4 * width, 3, 2), _block(4 * width, deep, 3, 2), _block(deep, deep, 3, 1)
         )
+        self.tone = nn.Sequential(nn.AvgPool2d(2), _block(3, 24, 1, 1), _block(24, 24, 1, 1))
         self.where = nn.Sequential(nn.Conv2d(deep, 32, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(3))
-        self.subject = nn.Linear(2 * deep, len(keys("subject")))
-        self.mix = nn.Sequential(nn.Linear(2 * deep + 9 * 32 + 2 * early, 160), nn.ReLU(inplace=True))
-        self.facets = nn.ModuleDict({facet: nn.Linear(160, len(names)) for facet, names in CLASSES.items()})
+        self.subject = nn.Linear(2 * deep, len(keys("subject")) + 1)
+        joined = 2 * deep + 9 * 32 + 2 * early + 9 * 24
+        self.facets = nn.ModuleDict(
+            {facet: nn.Linear(joined, len(names)) for facet, names in CLASSES.items()}
+        )
 
     def forward(self, pictures: Tensor) -> Mapping[str, Tensor]:
         """Logits by head."""
-        early = self.stem(pictures - 0.5)
+        early = self.stem(_whiten(pictures))
         deep = self.trunk(early)
+        tone = functional.adaptive_avg_pool2d(self.tone(pictures), 3).flatten(1)
         what = torch.cat([deep.mean((2, 3)), deep.amax((2, 3))], 1)
         look = torch.cat([early.mean((2, 3)), early.amax((2, 3))], 1)
-        mixed = self.mix(torch.cat([what, self.where(deep).flatten(1), look], 1))
-        logits = {facet: head(mixed) for facet, head in self.facets.items()}
-        return {"subject": self.subject(what), **logits}
+        joined = torch.cat([what, self.where(deep).flatten(1), look, tone], 1)
+        return {
+            "subject": self.subject(what),
+            **{facet: head(joined) for facet, head in self.facets.items()},
+        }
+
+
+def _whiten(pictures: Tensor) -> Tensor:
+    """Lightness and two colour differences, each with zero mean and unit deviation over the picture."""
+    red, green, blue = pictures.unbind(1)
+    planes = torch.stack([0.3 * red + 0.59 * green + 0.11 * blue, red - green, blue - green], 1)
+    centred = planes - planes.mean((2, 3), keepdim=True)
+    return centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 0.03)

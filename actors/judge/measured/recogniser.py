@@ -70,7 +70,7 @@ class Recogniser:
     def _look(self, batch: Pixels) -> list[Recognition]:
         with torch.inference_mode():
             logits = self._network(as_input(torch.from_numpy(batch)))
-            presence = torch.sigmoid(logits["subject"] - torch.from_numpy(self._thresholds)).tolist()
+            presence = torch.sigmoid(logits["subject"][:, :-1] - torch.from_numpy(self._thresholds)).tolist()
             facets = {facet: logits[facet].softmax(1).tolist() for facet in CLASSES}
         return [
             Recognition(

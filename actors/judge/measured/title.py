@@ -97,21 +97,26 @@ def _working_copy(pixels: Pixels) -> Mask:
 
 
 def _lines(gray: Mask) -> Iterator[_Line]:
-    """Candidate lines, light ink on dark and dark ink on light."""
+    """Candidate lines, light ink on dark and dark ink on light.
+
+    Ink is what a hat transform leaves: strokes narrower than the window. Edges of wide shapes leave nothing.
+    """
     short = min(gray.shape)
-    window = cv2.getStructuringElement(cv2.MORPH_RECT, (_odd(short * 0.09), _odd(short * 0.09)))
-    high, low = cv2.dilate(gray, window), cv2.erode(gray, window)
-    strong = cv2.compare(cv2.subtract(high, low), 36.0, cv2.CMP_GT)
-    middle = cv2.addWeighted(high, 0.5, low, 0.5, 0)
+    window, around = _rectangle(short * 0.055, short * 0.055), _rectangle(short * 0.11, short * 0.05)
     for light in (True, False):
-        side = cv2.compare(gray, middle, cv2.CMP_GT if light else cv2.CMP_LE)
-        yield from _boxes(cv2.bitwise_and(side, strong), short, light)
+        hat = cv2.morphologyEx(gray, cv2.MORPH_TOPHAT if light else cv2.MORPH_BLACKHAT, window)
+        bar = cv2.max(cv2.convertScaleAbs(cv2.dilate(hat, around), alpha=0.45), 16.0)
+        yield from _boxes(cv2.compare(hat, bar, cv2.CMP_GT), short, light)
+
+
+def _rectangle(width: float, height: float) -> Mask:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_RECT, (_odd(width), _odd(height))), np.uint8)
 
 
 def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
     seen: set[tuple[int, int, int, int]] = set()
     for across, down in ((0.02, 0.004), (0.045, 0.008), (0.08, 0.016)):
-        kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (_odd(short * across), _odd(short * down)))
+        kernel = _rectangle(short * across, short * down)
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8, ltype=cv2.CV_16U)
         for index in range(1, count):
@@ -191,6 +196,8 @@ def _runs(title: str) -> tuple[_Run, ...]:
             near.append({min(count - 1, max(1, middle + step)) for step in (-1, 0, 1)})
         near.append({count})
         breaks |= {(i, j) for first, second in pairwise(near) for i in first for j in second if i < j}
+    if title.isascii():
+        breaks |= {(i, i + 1) for i in range(count)}
     return tuple(_Run(i, j, title[spans[i][0] : spans[j - 1][1]]) for i, j in sorted(breaks))
 
 

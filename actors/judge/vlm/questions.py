@@ -26,7 +26,10 @@ class Question:
     """Instructions, and the schema of the answer: only what the query names is asked about."""
 
     text: str
+    """Nothing in it comes from the user."""
     schema: dict[str, Any]
+    request: dict[str, str]
+    """What the user asked for, as material."""
 
 
 def ask_about(query: Query, task: Task) -> Question:
@@ -49,13 +52,14 @@ def ask_about(query: Query, task: Task) -> Question:
         properties["subjects_present"]["required"] = list(subjects)
     schema["required"] = list(properties)
     text = _template(task).render(
-        title=reading.title,
+        title=reading.title is not None,
         subjects=[f"{key} ({phrase('subject', key, 'en')})" for key in subjects],
-        others=reading.unknown,
+        others=bool(reading.unknown),
         palette=[phrase("palette", key, "en") for key in reading.keys("palette")],
         fields=list(properties),
     )
-    return Question(text, schema)
+    request = {"request": query.text, "frame": query.aspect}
+    return Question(text, schema, request | ({"title": reading.title} if reading.title else {}))
 
 
 def scores_of(answer: Mapping[str, Any]) -> dict[Dimension, float | None]:
@@ -83,11 +87,10 @@ def merge_orders(
 
     They agree when both prefer the same picture in total, or both see a tie.
     """
-    ours, swapped = scores_of(forward), scores_of(backward)
     wins = {
-        d: (p + 1.0 - q) / 2
+        d: (forward[d] + SCALE - backward[d]) / (2 * SCALE)
         for d in Dimension
-        if (p := ours[d]) is not None and (q := swapped[d]) is not None
+        if d in forward and d in backward
     }
     there, back = forward[Dimension.TOTAL] - SCALE / 2, SCALE / 2 - backward[Dimension.TOTAL]
     return wins, (there > 0) == (back > 0) and (there < 0) == (back < 0)

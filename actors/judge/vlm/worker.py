@@ -16,7 +16,7 @@ from actors.clients.chat import ChatClient, Message
 from actors.clients.structured import Structured, ask_structured
 from actors.contracts import Comparison, Failure, Judgement, Picture, Query
 from actors.errors import AtelierError, failure_of
-from actors.judge.vlm.questions import SCALE, ask_about, digest, gates_of, merge_orders, scores_of
+from actors.judge.vlm.questions import SCALE, Question, ask_about, digest, gates_of, merge_orders, scores_of
 from actors.pixels import decode, encode_png
 from configs.judge import VlmSettings
 
@@ -56,7 +56,7 @@ class Vlm:
         question = ask_about(query, "judge")
         try:
             seen = await asyncio.to_thread(self._shown, picture)
-            answer = await self._ask(question.text, question.schema, query, seen)
+            answer = await self._ask(question, seen)
         except AtelierError as error:
             return failure_of(error, stage="judge", item_id=picture.sha256)
         value = answer.value
@@ -73,8 +73,8 @@ class Vlm:
         question = ask_about(query, "compare")
         try:
             first, second = await asyncio.gather(*(asyncio.to_thread(self._shown, p) for p in pair))
-            forward = await self._ask(question.text, question.schema, query, first, second)
-            backward = await self._ask(question.text, question.schema, query, second, first)
+            forward = await self._ask(question, first, second)
+            backward = await self._ask(question, second, first)
         except AtelierError as error:
             return failure_of(error, stage="judge", item_id=f"{pair[0].sha256}:{pair[1].sha256}")
         wins, consistent = merge_orders(forward.value, backward.value)
@@ -85,21 +85,16 @@ class Vlm:
             judge_version=self.version,
         )
 
-    async def _ask(
-        self, instructions: str, schema: dict[str, Any], query: Query, *pictures: bytes
-    ) -> Structured[dict[str, Any]]:
-        request = {"request": query.text, "frame": query.aspect} | (
-            {"title": query.title} if query.title else {}
-        )
+    async def _ask(self, question: Question, *pictures: bytes) -> Structured[dict[str, Any]]:
         messages = [
-            Message("system", instructions),
+            Message("system", question.text),
             Message(
                 "user",
-                json.dumps(request, ensure_ascii=False),
+                json.dumps(question.request, ensure_ascii=False),
                 tuple(("image/png", picture) for picture in pictures),
             ),
         ]
-        return await ask_structured(self._client, messages, schema, dict)
+        return await ask_structured(self._client, messages, question.schema, dict)
 
     def _shown(self, picture: Picture) -> bytes:
         """The picture as PNG, reduced to the longer side that the settings allow."""
