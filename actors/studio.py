@@ -170,7 +170,7 @@ class Studio:
             )
             memories.append(
                 Memory(
-                    id=f"m-{content_id(job.query.id, job.prompt.id, job.seed, *outcome.versions.values())}",
+                    id=f"m-{content_id(job.query.id, job.prompt.id, picture.sha256, outcome.value)}",
                     query=job.query.text,
                     lang=job.query.lang,
                     aspect=job.query.aspect,

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def session(settings: Settings, *, verbose: bool = False) -> Iterator[str]:
     connection = _Connection(_arguments(settings, address, folder, verbose))
     try:
         connection.open(settings.cluster.start_timeout_s, address or f"a local cluster in {folder}", folder)
+        _take_back_sigterm()
         check_stamps(settings.cluster.start_timeout_s)
         yield str(ray.get_runtime_context().gcs_address)
     finally:
@@ -179,6 +181,13 @@ class _Connection:
         if self._ready.is_set() and self._error is None:
             ray.shutdown()
         self._end.set()
+
+
+def _take_back_sigterm() -> None:
+    """Ray's core puts a handler of its own in place, which ends Python at once and leaves everything behind."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _target(settings: ClusterSettings) -> tuple[str | None, Path | None]:

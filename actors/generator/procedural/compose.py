@@ -72,7 +72,7 @@ def _subjects(stage: Stage, scene: Scene) -> None:
         horizon = stage.arrangement.horizon
         pool(stage, horizon + (0.5 if "desert" in solid else 0.22) * (stage.height - horizon))
     for key in sorted((key for key in heroes if key not in early), key=lambda key: _foot(key, places[key])):
-        if (solid and solid != ["desert"]) or _afloat(heroes):
+        if not set(solid) <= {"desert", "river"} or _afloat(heroes):
             _footing(stage, key, places[key])
         _hero(stage, scene, key, places[key])
 
@@ -136,14 +136,14 @@ def _footing(stage: Stage, key: str, place: Place) -> None:
     t = stage.tones
     half, foot = hero.width * place.size * 0.5, _foot(key, place)
     xs = np.linspace(-1, 1, 21)
-    ys = foot - 0.012 + 0.16 * np.abs(xs) ** 2.2
-    spread = np.stack((place.x + xs * (half + 0.34), ys), 1)
+    ys = foot - 0.012 + 0.2 * np.abs(xs) ** 2.2
+    spread = np.stack((place.x + xs * (half + 0.22), ys), 1)
     with stage.layer(depth=0.7, level=True) as pen:
         pen.fill(
             [
                 *spread.tolist(),
-                (place.x + half + 0.5, stage.height + 0.4),
-                (place.x - half - 0.5, stage.height + 0.4),
+                (place.x + half + 0.34, stage.height + 0.4),
+                (place.x - half - 0.34, stage.height + 0.4),
             ],
             shade(t.land(0.95), 0.08),
         )

@@ -38,7 +38,7 @@ def craft(pixels: Pixels) -> Craft:
     return Craft(
         sharp=min(1.0, float(np.percentile(slope, 99.5)) / contrast),
         noise=float(np.median(noise)) / 255,
-        banding=1 - filled / max(1, high - low + 1),
+        banding=1 - int(filled) / max(1, high - low + 1),
         clipped=float(((flat.min(1) >= 254) | (flat.max(1) <= 1)).mean()),
     )
 
