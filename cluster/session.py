@@ -184,7 +184,7 @@ class _Connection:
 
 
 def _take_back_sigterm() -> None:
-    """Ray's core puts a handler of its own in place, which ends Python at once and leaves everything behind."""
+    """Ray's core puts a handler of its own in place, which ends Python at once and cleans up nothing."""
     handler = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is threading.main_thread() and handler is not None:
         signal.signal(signal.SIGTERM, handler)
