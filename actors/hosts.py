@@ -133,9 +133,7 @@ async def pooled(settings: Settings) -> AsyncIterator[Roles]:
     """Roles on WorkerPools of the running Ray cluster; a role with `workers: 0` stays in this process."""
     artifacts = Artifacts(settings.paths.artifacts)
     names = ("policy", "generator", "judge", "audit")
-    hosts = [
-        _host(name, getattr(settings, name), getattr(settings.pools, name), artifacts) for name in names
-    ]
+    hosts = [_host(name, getattr(settings, name), getattr(settings.pools, name), artifacts) for name in names]
     try:
         await asyncio.gather(*(host.start() for host in hosts if isinstance(host, WorkerPool)))
         yield _bundle(*(host.call if isinstance(host, WorkerPool) else host for host in hosts))

@@ -58,7 +58,7 @@ def decode(data: bytes) -> Pixels:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadInput(
-                        f"the picture is {image.width} x {image.height} px; accepted: at most {MAX_PIXELS} px in all"
+                        f"the picture is {image.width} x {image.height} px; accepted: {MAX_PIXELS} px in all"
                     )
                 if image.format == "PNG" and image.mode == "RGB":
                     return _decode_plain(data, image)

@@ -48,7 +48,7 @@ def picture_value(
     learned = scorer.get(Dimension.TOTAL) if scorer else None
     if learned is None:
         return judged
-    return judged ** (1 - settings.scorer_weight) * learned**settings.scorer_weight
+    return float(judged ** (1 - settings.scorer_weight) * learned**settings.scorer_weight)
 
 
 def reward(
@@ -95,7 +95,9 @@ def causes(outcome: Reward, settings: RewardSettings) -> tuple[str, ...]:
 
 
 def _geometric_mean(scores: Mapping[Dimension, float | None], weights: Mapping[str, float]) -> float:
-    present = [(weights[name], score) for name, score in scores.items() if score is not None and weights.get(name)]
+    present = [
+        (weights[name], score) for name, score in scores.items() if score is not None and weights.get(name)
+    ]
     if not present:
         return 0.0
     log_sum = sum(weight * math.log(max(score, 1e-6)) for weight, score in present)

@@ -30,7 +30,9 @@ class Run:
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{uuid.uuid4().hex[:6]}"
         run = cls(run_id, settings.paths.runs / run_id)
         run.path.mkdir(parents=True)
-        run.write_json("settings.json", {"settings": settings.model_dump(mode="json"), "versions": versions()})
+        run.write_json(
+            "settings.json", {"settings": settings.model_dump(mode="json"), "versions": versions()}
+        )
         return run
 
     def write_json(self, name: str, data: Any) -> Path:

@@ -18,6 +18,7 @@ from actors.contracts import (
     Prompt,
     Query,
     Recall,
+    Reward,
     Strategy,
     content_id,
     derive_seed,
@@ -152,14 +153,13 @@ class Studio:
         memories: list[Memory] = []
         for i, judgement, verdict, scores in zip(pictures, judged, audited, scored, strict=True):
             job, picture = jobs[i], pictures[i]
-            failure = next((x for x in (judgement, verdict, scores) if isinstance(x, Failure)), None)
             if isinstance(judgement, Failure) or isinstance(verdict, Failure) or isinstance(scores, Failure):
+                failure = next(answer for answer in (judgement, verdict, scores) if isinstance(answer, Failure))
                 results[i] = _failed(job, failure, picture)
                 continue
             outcome = reward(job.query, job.prompt, judgement, {"picture": verdict}, self.settings, scores)
-            outcome = outcome.model_copy(
-                update={"versions": {**outcome.versions, "generator": picture.generator_version}}
-            )
+            versions = {**outcome.versions, "generator": picture.generator_version}
+            outcome = outcome.model_copy(update={"versions": versions})
             results[i] = Draw(
                 query_id=job.query.id,
                 index=job.index,
@@ -168,20 +168,7 @@ class Studio:
                 judgement=judgement,
                 reward=outcome,
             )
-            memories.append(
-                Memory(
-                    id=f"m-{content_id(job.query.id, job.prompt.id, picture.sha256, outcome.value)}",
-                    query=job.query.text,
-                    lang=job.query.lang,
-                    aspect=job.query.aspect,
-                    prompt=job.prompt.text,
-                    reward=outcome.value,
-                    admitted=outcome.admitted,
-                    causes=causes(outcome, self.settings),
-                    time=time.time(),
-                    provenance={"query_id": job.query.id, "prompt_id": job.prompt.id, "picture": picture.sha256},
-                )
-            )
+            memories.append(_memory(job, picture, outcome, causes(outcome, self.settings)))
         if self.bank is not None:
             await self.bank.remember(memories)
 
@@ -209,8 +196,23 @@ def _refusal(verdict: AuditVerdict | Failure, item_id: str) -> Failure | None:
     )
 
 
-def _failed(job: Job, failure: Failure | None, picture: Picture | None = None) -> Draw:
+def _failed(job: Job, failure: Failure, picture: Picture | None = None) -> Draw:
     return Draw(query_id=job.query.id, index=job.index, prompt=job.prompt, picture=picture, failure=failure)
+
+
+def _memory(job: Job, picture: Picture, outcome: Reward, why: tuple[str, ...]) -> Memory:
+    return Memory(
+        id=f"m-{content_id(job.query.id, job.prompt.id, picture.sha256, outcome.value)}",
+        query=job.query.text,
+        lang=job.query.lang,
+        aspect=job.query.aspect,
+        prompt=job.prompt.text,
+        reward=outcome.value,
+        admitted=outcome.admitted,
+        causes=why,
+        time=time.time(),
+        provenance={"query_id": job.query.id, "prompt_id": job.prompt.id, "picture": picture.sha256},
+    )
 
 
 def _chunks(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:

@@ -22,4 +22,6 @@ def seconds(*arguments: str, runs: int = 5) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"help_seconds": seconds("--help"), "imagine_help_seconds": seconds("imagine", "--help")}))
+    print(
+        json.dumps({"help_seconds": seconds("--help"), "imagine_help_seconds": seconds("imagine", "--help")})
+    )

@@ -20,7 +20,9 @@ BENCHMARKS = ("command", "generator", "judge", "pool", "audit_judge", "world")
 def run(name: str) -> dict[str, Any]:
     """Run one benchmark in a process of its own."""
     began, load = time.monotonic(), os.getloadavg()
-    done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return {"error": done.stderr[-2000:]}
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])

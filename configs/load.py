@@ -55,12 +55,16 @@ def _read_profile(name: str) -> dict[str, Any]:
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
         if not path.is_file():
-            raise SettingsError(f"profile file {name!r} does not exist; accepted: a YAML file, or {profiles()}")
+            raise SettingsError(
+                f"profile file {name!r} does not exist; accepted: a YAML file, or {profiles()}"
+            )
         text = path.read_text("utf-8")
     elif name in profiles():
         text = files("configs").joinpath("profiles", f"{name}.yaml").read_text("utf-8")
     else:
-        raise SettingsError(f"profile {name!r} is not known; accepted: {', '.join(profiles())}, or a .yaml path")
+        raise SettingsError(
+            f"profile {name!r} is not known; accepted: {', '.join(profiles())}, or a .yaml path"
+        )
     try:
         tree = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

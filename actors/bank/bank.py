@@ -82,7 +82,8 @@ class PromptBank:
     def _search(self, index: LexicalIndex, text: str, k: int) -> tuple[Memory, ...]:
         found = index.search(text, 4 * k) if k else []
         ranked = sorted(
-            ((score * self._weight(self._memories[key]), key) for key, score in found), key=lambda x: (-x[0], x[1])
+            ((score * self._weight(self._memories[key]), key) for key, score in found),
+            key=lambda x: (-x[0], x[1]),
         )
         return tuple(self._memories[key] for _, key in ranked[:k])
 

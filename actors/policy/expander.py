@@ -6,7 +6,6 @@ stays open. What the query says is kept word for word.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from importlib.resources import files
@@ -92,21 +91,22 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
         if evidence:
             favourite = max(evidence, key=lambda key: evidence[key])
             current = evidence.get(values.get(facet, ""), 0.0)
-            if evidence[favourite] >= CLEAR and evidence[favourite] > current:
-                values[facet] = favourite
-            elif current <= -CLEAR and evidence[favourite] > 0:
+            if (evidence[favourite] >= CLEAR and evidence[favourite] > current) or (
+                current <= -CLEAR and evidence[favourite] > 0
+            ):
                 values[facet] = favourite
     avoided = clause_values(strategy.components.get("avoid", ""))
     return {
         facet: key
         for facet, key in values.items()
-        if (facet == "subject" or not asked.keys(facet)) and (facet, key) not in avoided
+        if (facet == "subject" or not asked.keys(facet))
+        and (facet, key) not in avoided
         and not (facet == "subject" and asked.keys("subject"))
     }
 
 
 def write(query: Query, values: dict[Facet, str]) -> str:
-    """The prompt's text: the query as it stands, its title, and one clause a value in the query's language."""
+    """The prompt's text: the query as it stands, its title, one clause a value in the query's language."""
     comma = "，" if query.lang == "zh" else ", "
     parts = [query.text.strip().rstrip(".。,，;；")]
     if query.title and query.title not in query.text:
@@ -167,5 +167,7 @@ _LIKENESS: dict[Facet, Callable[[Context, Context], float]] = {
 def _components(text: str) -> dict[str, str]:
     data = yaml.safe_load(text)
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise BadInput("a strategy file holds something else than texts; accepted: a YAML mapping name -> text")
+        raise BadInput(
+            "a strategy file holds something else than texts; accepted: a YAML mapping name -> text"
+        )
     return {str(name): value for name, value in data.items()}

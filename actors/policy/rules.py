@@ -64,7 +64,10 @@ def _parse(line: str) -> Rule:
     found = re.fullmatch(r"(?:when\s+(?P<conditions>.+?)|always)\s*:\s*(?P<clauses>.+)", line)
     values = clause_values(found["clauses"]) if found else ()
     if not found or not values:
-        raise BadInput(f"rule {line!r} is not understood; accepted: 'when <conditions>: <clauses>' or 'always: <clauses>'")
+        raise BadInput(
+            f"rule {line!r} is not understood; "
+            "accepted: 'when <conditions>: <clauses>' or 'always: <clauses>'"
+        )
     parts = re.split(r"\s+and\s+", found["conditions"]) if found["conditions"] else []
     return Rule(tuple(_condition(part.strip(), line) for part in parts), values)
 

@@ -49,7 +49,7 @@ def test_mistakes_name_field_value_and_what_is_accepted(assignment: str, parts: 
 
 
 def test_unknown_environment_variable_is_an_error() -> None:
-    with pytest.raises(SettingsError, match="reward.barr: unknown setting"):
+    with pytest.raises(SettingsError, match=r"reward\.barr: unknown setting"):
         load("embedded", environ={"ATELIER_REWARD__BARR": "0.5"})
 
 

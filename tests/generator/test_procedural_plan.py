@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from actors import vocabulary
 from actors.generator.procedural.plan import BUDGET, MIX_CHANCE, OPEN_LIGHTS, cost, plan
 
-FULL = 'a lighthouse, warm colours, flat illustration, rule of thirds, at dusk, soft light, balanced details, "Home"'
+FULL = (
+    "a lighthouse, warm colours, flat illustration, rule of thirds, at dusk, soft light, "
+    'balanced details, "Home"'
+)
 SINGLE = ("palette", "style", "layout", "season", "time", "mood", "light", "density")
 
 

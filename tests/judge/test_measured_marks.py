@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from actors.fonts import font
 from actors.judge.measured.craft import craft
+from actors.judge.measured.measure import TITLE_BAR
 from actors.judge.measured.title import find_title
 from actors.judge.measured.tone import tone
 from actors.pixels import Pixels
@@ -62,8 +63,8 @@ def test_a_clean_title_is_found_and_another_is_not(title: str) -> None:
     lines = [title] if len(words) < 3 else [" ".join(words[:half]), " ".join(words[half:])]
     for weight in (400, 800):
         pixels = typeset(lines, weight=weight)
-        assert find_title(pixels, title).match > 0.6
-        assert all(find_title(pixels, other).match < 0.5 for other in TITLES if other != title)
+        assert find_title(pixels, title).match > TITLE_BAR
+        assert all(find_title(pixels, other).match < TITLE_BAR for other in TITLES if other != title)
 
 
 def test_title_facts() -> None:

@@ -22,10 +22,14 @@ def draw(picture: float, *, gates: dict[str, bool] | None = None, color: float =
         index=0,
         judgement=Judgement(scores=scores, judge_version="t"),
         reward=Reward(
-            value=picture if passed else 0.0, admitted=passed and picture >= 0.7, gates=gates, picture=picture,
-            prompt=1.0, parts={"color": color, "composition": 0.6},
+            value=picture if passed else 0.0,
+            admitted=passed and picture >= 0.7,
+            gates=gates,
+            picture=picture,
+            prompt=1.0,
+            parts={"color": color, "composition": 0.6},
         ),
-    )  # fmt: skip
+    )
 
 
 FAILED = Draw(query_id="q", index=0, failure=Failure(stage="generator", kind="X", message="x"))

@@ -1,11 +1,11 @@
 import pytest
 
 from actors.artifacts import Artifacts
+from actors.context import context_of
 from actors.contracts import Failure, Memory, Query, Recall, Strategy
+from actors.errors import BadInput
 from actors.policy.expander import Expander, default_strategy, engineer, write
 from actors.policy.rules import decide, parse_rules
-from actors.context import context_of
-from actors.errors import BadInput
 from actors.vocabulary import read
 from configs.policy import ExpanderSettings
 

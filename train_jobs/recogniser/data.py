@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.contracts import ASPECTS, content_id, derive_seed
+from actors.contracts import ASPECTS, content_id
 from actors.generator.procedural import Scene, plan, render
 from actors.judge.measured.network import CLASSES
 from actors.judge.measured.recogniser import fit, input_size
 from actors.pixels import Pixels
 from actors.vocabulary import Facet, keys, phrases
+from train_jobs.recogniser.where import where
+
+CELLS = 12
+"""Cells a side of the map's labels."""
 
 HELD_OUT_SHARE = 7
 """One in so many combinations of style, palette and layout is kept out of training."""
@@ -36,17 +37,26 @@ _TITLE_WORDS = {
 
 
 @dataclass(frozen=True)
-class Split:
-    """Pictures grouped by the shape they are fitted to: shape -> (pictures, subjects, facets).
+class Group:
+    """Pictures of one shape, with their labels. The arrays have one row a picture.
 
-    Pictures are uint8 [n, height, width, 3]; subjects uint8 [n, subjects] 0 or 1; facets int64
-    [n, facets] class indexes in the order of `CLASSES`; pinned bool [n], the prompt left no facet open.
+    Pictures are uint8 [n, height, width, 3]; subjects uint8 [n, subjects] 0 or 1; facets int64 [n, facets]
+    class indexes in the order of `CLASSES`; pinned bool [n], the prompt left no facet open; where int8
+    [n, subjects, cells, cells] as `where` gives it.
     """
 
-    groups: dict[tuple[int, int], tuple[Pixels, NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]]
+    pictures: Pixels
+    subjects: NDArray[np.uint8]
+    facets: NDArray[np.int64]
+    pinned: NDArray[np.bool_]
+    where: NDArray[np.int8]
 
     def __len__(self) -> int:
-        return sum(len(group[0]) for group in self.groups.values())
+        return len(self.pictures)
+
+
+Split = dict[tuple[int, int], Group]
+"""Pictures by the shape they are fitted to."""
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -79,22 +89,21 @@ def make_title(dice: random.Random, lang: str) -> str:
     return " ".join(dice.choices(words, k=dice.randint(1, 5)))
 
 
-def make_split(count: int, *, held_out: bool, seed: int, workers: int = 2, side: int = 128) -> Split:
+def make_split(count: int, *, held_out: bool, seed: int, side: int = 128) -> Split:
     """Draw `count` labelled pictures, all inside or all outside the held-out combinations."""
-    chunks = [
-        (count // 16 + (i < count % 16), held_out, derive_seed(seed, held_out, i), side) for i in range(16)
-    ]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return _gather(list(pool.map(_draw_chunk, chunks)))
+    rows: dict[tuple[int, int], list[_Row]] = {}
+    for scene, pinned in _scenes(count, held_out, seed):
+        pixels = render(scene, side)
+        shape = input_size(pixels.shape[1], pixels.shape[0])
+        row = (fit(pixels, shape), *labels(scene), np.bool_(pinned), where(scene, CELLS))
+        rows.setdefault(shape, []).append(row)
+    return {
+        shape: Group(*(np.stack(column) for column in zip(*mine, strict=True)))
+        for shape, mine in sorted(rows.items())
+    }
 
 
-_Row = tuple[tuple[int, int], Pixels, NDArray[np.uint8], NDArray[np.int64], bool]
-
-
-def _draw_chunk(chunk: tuple[int, bool, int, int]) -> list[_Row]:
-    count, held_out, seed, side = chunk
-    cv2.setNumThreads(1)
-    return [_row(scene, pinned, side) for scene, pinned in _scenes(count, held_out, seed)]
+_Row = tuple[Pixels, NDArray[np.uint8], NDArray[np.int64], np.bool_, NDArray[np.int8]]
 
 
 def _scenes(count: int, held_out: bool, seed: int) -> Iterator[tuple[Scene, bool]]:
@@ -105,12 +114,6 @@ def _scenes(count: int, held_out: bool, seed: int) -> Iterator[tuple[Scene, bool
         if is_held_out(scene) == held_out:
             count -= 1
             yield scene, pinned
-
-
-def _row(scene: Scene, pinned: bool, side: int) -> _Row:
-    pixels = render(scene, side)
-    shape = input_size(pixels.shape[1], pixels.shape[0])
-    return shape, fit(pixels, shape), *labels(scene), pinned
 
 
 def labels(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -132,17 +135,3 @@ def labels(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _subjects(dice: random.Random) -> Sequence[str]:
     count = dice.choices((0, 1, 2), (0.12, 0.43, 0.45))[0]
     return dice.sample(keys("subject"), count)
-
-
-def _gather(chunks: Sequence[list[_Row]]) -> Split:
-    rows = [row for chunk in chunks for row in chunk]
-    groups = {}
-    for shape in sorted({row[0] for row in rows}):
-        mine = [row for row in rows if row[0] == shape]
-        groups[shape] = (
-            np.stack([row[1] for row in mine]),
-            np.stack([row[2] for row in mine]),
-            np.stack([row[3] for row in mine]),
-            np.array([row[4] for row in mine]),
-        )
-    return Split(groups)

@@ -15,8 +15,11 @@ from actors.judge.measured.tone import Tone, tone
 from actors.pixels import Pixels
 from actors.vocabulary import Reading, read_query
 
-TITLE_BAR = 0.6
+TITLE_BAR = 0.57
 """Likeness at which a title counts as readable."""
+UNKNOWN_WORDS = 2
+"""Words outside the vocabulary that a query may hold beside a known subject or a title: adjectives, places.
+More of them, or any without either, ask for what this judge cannot see, so it does not admit."""
 SEASON_SHARE = 0.35
 """Weight of a named season in `style_fit`; its marks are small."""
 TIME_SHARE = 0.6
@@ -80,7 +83,9 @@ def _gates(evidence: Evidence, reading: Reading) -> dict[str, float]:
     gates = {f"subject:{key}": subjects[key] for key in reading.keys("subject")}
     gates |= {f"absent:{key}": 1 - subjects[key] for key in negated if key not in reading.keys("subject")}
     if evidence.title is not None:
-        gates["title"] = _ramp(evidence.title.match, TITLE_BAR, 0.06)
+        gates["title"] = _ramp(evidence.title.match, TITLE_BAR, 0.05)
+    if len(reading.unknown) > (UNKNOWN_WORDS if reading.keys("subject") or reading.title else 0):
+        gates["subject:unknown"] = 0.0
     if palettes := reading.keys("palette"):
         gates["palette"] = evidence.seen.chance("palette", frozenset(palettes))
     return gates
@@ -109,12 +114,12 @@ def _style(evidence: Evidence, wanted: Wanted) -> float:
 def _legibility(title: TitleFound) -> float:
     """Readable, in contrast, large enough and on quiet ground: the weakest decides most."""
     parts = (
-        _ramp(title.match, TITLE_BAR, 0.06),
+        _ramp(title.match, TITLE_BAR, 0.05),
         _ramp(title.contrast, 0.3, 0.1),
         _ramp(title.size, 0.03, 0.01),
         0.4 + 0.6 * title.quiet,
     )
-    return 0.97 * min(parts) ** 0.7 * (math.prod(parts) ** 0.25) ** 0.3
+    return 0.97 * float(min(parts) ** 0.7 * math.prod(parts) ** 0.075)
 
 
 def _technical(evidence: Evidence) -> float:

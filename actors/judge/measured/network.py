@@ -35,10 +35,14 @@ def _block(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
 class Network(nn.Module):
     """[batch, 3, height, width] in 0..1 -> logits by head: `subject` (independent) and each of `CLASSES`.
 
+    `map` [batch, subjects, cells, cells] says where each subject is: it is taught cell by cell, which needs
+    far fewer pictures than teaching presence alone, and its maximum is part of the presence.
+
     The trunk sees the picture freed of its palette and light (each channel brought to zero mean and unit
     deviation); `tone` sees plain colours, pixel by pixel, as a learnt histogram. Heads take the mean and
-    the maximum of the deep features (what is there), a grid of them (where it is), of early features
-    (texture) and of tone. The last column of `subject` stands for a picture without any.
+    the maximum of the deep features (what is there), a grid of them (where it is), how they differ from
+    their mirror image (symmetry), the mean and maximum of earlier features (texture) and of tone. The last
+    column of `subject` stands for a picture without any.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -48,24 +52,30 @@ class Network(nn.Module):
         self.trunk = nn.Sequential(
             _block(early, 4 * width, 3, 2), _block(4 * width, deep, 3, 2), _block(deep, deep, 3, 1)
         )
-        self.tone = nn.Sequential(nn.AvgPool2d(2), _block(3, 24, 1, 1), _block(24, 24, 1, 1))
-        self.where = nn.Sequential(nn.Conv2d(deep, 32, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(3))
+        self.map = nn.Conv2d(deep, len(keys("subject")), 1)
+        self.tone = nn.Sequential(nn.AvgPool2d(4), _block(3, 24, 1, 1), _block(24, 24, 1, 1))
+        self.where = nn.Sequential(nn.Conv2d(deep, 16, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(6))
         self.subject = nn.Linear(2 * deep, len(keys("subject")) + 1)
-        joined = 2 * deep + 9 * 32 + 2 * early + 9 * 24
+        joined = 2 * deep + 36 * 16 + 3 * early + 9 * 24 + 3
         self.facets = nn.ModuleDict(
             {facet: nn.Linear(joined, len(names)) for facet, names in CLASSES.items()}
         )
 
     def forward(self, pictures: Tensor) -> Mapping[str, Tensor]:
         """Logits by head."""
-        early = self.stem(_whiten(pictures))
+        white = _whiten(pictures)
+        early = self.stem(white)
         deep = self.trunk(early)
         tone = functional.adaptive_avg_pool2d(self.tone(pictures), 3).flatten(1)
         what = torch.cat([deep.mean((2, 3)), deep.amax((2, 3))], 1)
-        look = torch.cat([early.mean((2, 3)), early.amax((2, 3))], 1)
-        joined = torch.cat([what, self.where(deep).flatten(1), look, tone], 1)
+        look = torch.cat([early.mean((2, 3)), early.amax((2, 3)), early.square().mean((2, 3)).sqrt()], 1)
+        mirror = (white - white.flip(3)).abs().mean((2, 3))
+        joined = torch.cat([what, self.where(deep).flatten(1), look, tone, mirror], 1)
+        where = self.map(deep)
+        whole = self.subject(what)
         return {
-            "subject": self.subject(what),
+            "subject": torch.cat([whole[:, :-1] + where.amax((2, 3)), whole[:, -1:]], 1),
+            "map": where,
             **{facet: head(joined) for facet, head in self.facets.items()},
         }
 

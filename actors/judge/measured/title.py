@@ -24,6 +24,7 @@ MAX_SIDE = 512
 LINE_HEIGHT = 24
 """Height in px to which a line's ink is brought before it is compared."""
 MAX_LINES = 4
+SLIP = 3
 WEIGHTS = (380, 760)
 """Weights of the typeface that stand for all."""
 _UNIT = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+")
@@ -91,7 +92,7 @@ def _working_copy(pixels: Pixels) -> Mask:
     if scale < 1:
         gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     elif scale > 1.2:
-        scale = min(2.0, scale)
+        scale = min(1.5, scale)
         gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     return np.asarray(gray)
 
@@ -126,10 +127,9 @@ def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
                 continue
             seen.add(box)
             part = slice(y, y + h), slice(x, x + w)
-            ink = np.where(labels[part] == index, mask[part], 0).astype(np.float32)
+            ink = np.asarray(np.where(labels[part] == index, mask[part], 0) / 255, np.float32)
             width = max(4, round(LINE_HEIGHT * w / h))
-            small = cv2.resize(ink, (width, LINE_HEIGHT), interpolation=cv2.INTER_AREA)
-            yield _Line(small, w / h, box, light)
+            yield _Line(_soft(ink, width), w / h, box, light)
 
 
 def _odd(size: float) -> int:
@@ -144,9 +144,15 @@ def _typeset(text: str, weight: int) -> Ink:
     image = Image.new("L", (max(1, x1 - x0 + 4), max(1, y1 - y0 + 4)))
     ImageDraw.Draw(image).text((2 - x0, 2 - y0), text, fill=255, font=face)
     box = image.getbbox() or (0, 0, 1, 1)
-    ink = np.asarray(image.crop(box), np.float32) / 255
+    ink = (np.asarray(image.crop(box)) / 255).astype(np.float32)
     width = max(4, round(LINE_HEIGHT * ink.shape[1] / ink.shape[0]))
-    return np.asarray(cv2.resize(ink, (width, LINE_HEIGHT), interpolation=cv2.INTER_AREA))
+    return _soft(ink, width)
+
+
+def _soft(ink: Ink, width: int) -> Ink:
+    """Ink brought to a width and `LINE_HEIGHT`, blurred so that a hair's breadth does not matter."""
+    small = cv2.resize(ink, (width, LINE_HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.9), np.float32)
 
 
 def _best(text: str, lines: list[_Line]) -> tuple[float, _Line]:
@@ -164,16 +170,25 @@ def _best(text: str, lines: list[_Line]) -> tuple[float, _Line]:
 
 
 def _likeness(wanted: Ink, ink: Ink) -> float:
-    """Correlation of two lines of ink: the mean of the whole and of the worst cell of about one character."""
-    fitted = cv2.resize(ink, (wanted.shape[1], LINE_HEIGHT), interpolation=cv2.INTER_LINEAR) / 255
-    a, b = cv2.GaussianBlur(wanted, (0, 0), 0.9), cv2.GaussianBlur(fitted, (0, 0), 0.9)
-    whole = _correlation(a, b)
-    if whole < 0.4:
-        return whole
+    """How alike two lines of ink are: half the mean, half the worst, over cells of about one character.
+
+    A cell may slip sideways by `SLIP` px: glyphs set at another size stand at rounded places.
+    """
+    fitted = cv2.resize(ink, (wanted.shape[1], LINE_HEIGHT), interpolation=cv2.INTER_LINEAR)
+    if _correlation(wanted, fitted) < 0.2:
+        return 0.0
+    wide = cv2.copyMakeBorder(fitted, 0, 0, SLIP, SLIP, cv2.BORDER_CONSTANT)
     cells = max(1, round(wanted.shape[1] / LINE_HEIGHT))
     edges = np.linspace(0, wanted.shape[1], cells + 1).astype(int)
-    worst = min(_correlation(a[:, i:j], b[:, i:j]) for i, j in pairwise(edges))
-    return 0.5 * whole + 0.5 * max(0.0, worst)
+    alike = [_slip(wanted[:, i:j], wide[:, i : j + 2 * SLIP]) for i, j in pairwise(edges)]
+    return float(0.5 * sum(alike) / cells + 0.5 * min(alike))
+
+
+def _slip(cell: Ink, window: Ink) -> float:
+    """The best correlation of a cell at any place of a window; 0 where either is blank."""
+    if float(np.ptp(cell)) < 0.05 or float(np.ptp(window)) < 0.05:
+        return 0.0
+    return max(0.0, float(cv2.matchTemplate(window, cell, cv2.TM_CCOEFF_NORMED).max()))
 
 
 def _correlation(a: Ink, b: Ink) -> float:

@@ -52,7 +52,7 @@ def tone(pixels: Pixels) -> Tone:
 def _small(pixels: Pixels) -> NDArray[np.float32]:
     scale = min(1.0, COPY_SIDE / max(pixels.shape[:2]))
     size = tuple(max(8, round(side * scale)) for side in pixels.shape[1::-1])
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) / np.float32(255), np.float32)
 
 
 def _hue_spread(lab: NDArray[np.float32], chroma: NDArray[np.float32]) -> float:
