@@ -261,6 +261,8 @@ class Memory(Contract):
     admitted: bool
     causes: tuple[str, ...] = ()
     """Failed gates and weak dimensions."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """The judge's score of each dimension it gave."""
     time: float
     """Seconds since the epoch."""
     provenance: dict[str, str] = Field(default_factory=dict)

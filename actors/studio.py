@@ -13,6 +13,7 @@ from actors.contracts import (
     AuditVerdict,
     Draw,
     Failure,
+    Judgement,
     Memory,
     Picture,
     Prompt,
@@ -154,7 +155,9 @@ class Studio:
         for i, judgement, verdict, scores in zip(pictures, judged, audited, scored, strict=True):
             job, picture = jobs[i], pictures[i]
             if isinstance(judgement, Failure) or isinstance(verdict, Failure) or isinstance(scores, Failure):
-                failure = next(answer for answer in (judgement, verdict, scores) if isinstance(answer, Failure))
+                failure = next(
+                    answer for answer in (judgement, verdict, scores) if isinstance(answer, Failure)
+                )
                 results[i] = _failed(job, failure, picture)
                 continue
             outcome = reward(job.query, job.prompt, judgement, {"picture": verdict}, self.settings, scores)
@@ -168,7 +171,7 @@ class Studio:
                 judgement=judgement,
                 reward=outcome,
             )
-            memories.append(_memory(job, picture, outcome, causes(outcome, self.settings)))
+            memories.append(_memory(job, picture, judgement, outcome, causes(outcome, self.settings)))
         if self.bank is not None:
             await self.bank.remember(memories)
 
@@ -200,7 +203,9 @@ def _failed(job: Job, failure: Failure, picture: Picture | None = None) -> Draw:
     return Draw(query_id=job.query.id, index=job.index, prompt=job.prompt, picture=picture, failure=failure)
 
 
-def _memory(job: Job, picture: Picture, outcome: Reward, why: tuple[str, ...]) -> Memory:
+def _memory(
+    job: Job, picture: Picture, judgement: Judgement, outcome: Reward, why: tuple[str, ...]
+) -> Memory:
     return Memory(
         id=f"m-{content_id(job.query.id, job.prompt.id, picture.sha256, outcome.value)}",
         query=job.query.text,
@@ -210,6 +215,7 @@ def _memory(job: Job, picture: Picture, outcome: Reward, why: tuple[str, ...]) -
         reward=outcome.value,
         admitted=outcome.admitted,
         causes=why,
+        scores={str(name): score for name, score in judgement.scores.items() if score is not None},
         time=time.time(),
         provenance={"query_id": job.query.id, "prompt_id": job.prompt.id, "picture": picture.sha256},
     )

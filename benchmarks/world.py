@@ -10,7 +10,6 @@ import argparse
 import functools
 import json
 import os
-import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -62,34 +61,31 @@ def draw(query: Query, text: str, seeds: Sequence[int], long_side: int = LONG_SI
     return [reward(query, prompt, judgement, FINE, reward_settings()) for judgement in judged]
 
 
-def oracle(query: Query, trials: int = 160, fresh: int = 30) -> dict[str, Any]:
-    """Search the best prompt of one query and judge it on fresh seeds."""
-    rng = random.Random(derive_seed("oracle", query.id))
+def oracle(query: Query, sweeps: int = 2, trials: int = 3, fresh: int = 30) -> dict[str, Any]:
+    """Search the best prompt of one query, facet by facet, and judge it on fresh seeds."""
     asked = read_query(query)
     free = [facet for facet in SEARCHED if not asked.keys(facet)]
-    start = {k: v for k, v in engineer(query, Recall(), default_strategy()).items() if k in free}
+    best = {k: v for k, v in engineer(query, Recall(), default_strategy()).items() if k in free}
     seen: dict[str, list[float]] = {}
-    best: Values = start
 
     def score(values: Values, n: int) -> float:
         text = write(query, values)
         results = seen.setdefault(text, [])
-        seeds = [derive_seed("search", query.id, len(results) + i) for i in range(n)]
-        results += [outcome.admitted + 0.3 * outcome.picture for outcome in draw(query, text, seeds)]
+        seeds = [derive_seed("search", query.id, i) for i in range(len(results), n)]
+        results += [outcome.admitted + outcome.picture for outcome in draw(query, text, seeds)]
         return sum(results) / len(results)
 
-    best_score, spent = score(start, 3), 3
-    while spent < trials and free:
-        values = dict(best)
-        for facet in rng.sample(free, k=min(len(free), rng.choice((1, 1, 2, 3)))):
-            values[facet] = rng.choice(keys(facet))
-        value, spent = score(values, 2), spent + 2
-        if value > best_score - 0.1:
-            value, spent = score(values, 4), spent + 4
-        if value > best_score:
-            best, best_score = values, value
-    text = write(query, best)
-    final = draw(query, text, [derive_seed("fresh", query.id, i) for i in range(fresh)])
+    for sweep in range(sweeps):
+        for facet in free:
+            tried = {key: score({**best, facet: key}, trials * (1 + sweep)) for key in keys(facet)}
+            best[facet] = max(tried, key=lambda key: tried[key])
+    finalists = sorted(seen, key=lambda text: -sum(seen[text]) / len(seen[text]))[:6]
+    lasting = {
+        text: sum(o.admitted + o.picture for o in draw(query, text, _seeds("final", query, 16)))
+        for text in finalists
+    }
+    text = max(lasting, key=lambda text: lasting[text])
+    final = draw(query, text, _seeds("fresh", query, fresh))
     failed = [causes(outcome, reward_settings())[0] for outcome in final if not outcome.admitted]
     return {
         "id": query.id,
@@ -98,6 +94,10 @@ def oracle(query: Query, trials: int = 160, fresh: int = 30) -> dict[str, Any]:
         "admission": 1 - len(failed) / fresh,
         "causes": failed,
     }
+
+
+def _seeds(name: str, query: Query, n: int) -> list[int]:
+    return [derive_seed(name, query.id, i) for i in range(n)]
 
 
 def arm(name: str, query: Query, other: Query, n: int) -> list[Reward]:
@@ -114,7 +114,6 @@ def arm(name: str, query: Query, other: Query, n: int) -> list[Reward]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=60)
-    parser.add_argument("--trials", type=int, default=160)
     parser.add_argument("--draws", type=int, default=4, help="fresh seeds a query and arm")
     parser.add_argument("--no-oracle", action="store_true")
     options = parser.parse_args()
@@ -130,7 +129,7 @@ def main() -> None:
             )
             report[name] = _sum_up([outcome for row in rows for outcome in row])
         if not options.no_oracle:
-            found = list(pool.map(functools.partial(oracle, trials=options.trials), queries))
+            found = list(pool.map(oracle, queries))
             report["oracle"] = {
                 "admission": sum(row["admission"] for row in found) / len(found),
                 "impossible": [row for row in found if row["admission"] < 0.9],

@@ -10,9 +10,9 @@ from configs.base import RoomSettings
 class BankSettings(RoomSettings):
     """Recall sizes and forgetting."""
 
-    good: int = Field(default=12, ge=0, le=200)
+    good: int = Field(default=24, ge=0, le=200)
     """Priors recalled for a query."""
-    bad: int = Field(default=12, ge=0, le=200)
+    bad: int = Field(default=48, ge=0, le=200)
     """Failures recalled for a query."""
     half_life_days: float = Field(default=30.0, gt=0)
     """Age at which a memory counts half."""

@@ -14,25 +14,22 @@ import yaml
 
 from actors.artifacts import Artifacts
 from actors.context import Context, context_of
-from actors.contracts import Failure, Memory, Prompt, Query, Recall, Strategy, derive_seed
+from actors.contracts import Dimension, Failure, Memory, Prompt, Query, Recall, Strategy, derive_seed
 from actors.errors import BadInput, failure_of
 from actors.policy.rules import clause_values, decide, parse_rules
 from actors.vocabulary import FACETS, Facet, keys, phrase, read, read_query
 from configs.policy import ExpanderSettings
 
 OPEN_FACETS: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
-BLAME: dict[str, tuple[Facet, ...]] = {
-    "composition": ("layout",),
-    "legibility": ("layout",),
-    "title": ("layout",),
-    "color": ("palette",),
-    "palette": ("palette",),
-    "lighting": ("light",),
-    "style_fit": ("style",),
+SHOWN_BY: dict[Facet, Dimension] = {
+    "layout": Dimension.COMPOSITION,
+    "palette": Dimension.COLOR,
+    "light": Dimension.LIGHTING,
+    "style": Dimension.STYLE_FIT,
 }
-"""Which facet a failed dimension or gate speaks against."""
-CLEAR = 1.0
-"""Least net evidence (in memories of the very same situation) at which the bank overrules the rules."""
+"""The dimension in which the choice of a facet shows."""
+CLEAR = 0.8
+"""Least net evidence, in memories of the same situation, at which the bank overrules the rules."""
 EXPLORE = 0.5
 """Share of open facets that a further proposal changes."""
 
@@ -86,7 +83,7 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
     values = dict(clause_values(strategy.components.get("clauses", "")))
     for facet, key in decide(parse_rules(strategy.components.get("rules", "")), context).items():
         values.setdefault(facet, key)
-    for facet in OPEN_FACETS:
+    for facet in SHOWN_BY:
         evidence = _evidence(facet, context, recall)
         if evidence:
             favourite = max(evidence, key=lambda key: evidence[key])
@@ -116,16 +113,15 @@ def write(query: Query, values: dict[Facet, str]) -> str:
 
 
 def _evidence(facet: Facet, context: Context, recall: Recall) -> dict[str, float]:
-    """Net weight of recalled successes over failures for each value of a facet."""
-    weight_of = _LIKENESS[facet]
+    """For each value of a facet that was tried in a like situation: how well its dimension did, net."""
+    likeness, dimension = _LIKENESS[facet], SHOWN_BY[facet]
     evidence: dict[str, float] = {}
-    for memory, sign in [*((m, 1.0) for m in recall.good), *((m, -1.0) for m in recall.bad)]:
-        if sign < 0 and not any(facet in BLAME.get(cause, ()) for cause in memory.causes):
-            continue
+    for memory in (*recall.good, *recall.bad):
         key = _only(memory.prompt, facet)
-        if key:
-            likeness = weight_of(context, _context_of_memory(memory))
-            evidence[key] = evidence.get(key, 0.0) + sign * likeness
+        score = memory.scores.get(dimension)
+        if key and score is not None:
+            weight = likeness(context, _context_of_memory(memory))
+            evidence[key] = evidence.get(key, 0.0) + weight * (2 * score - 1)
     return evidence
 
 
@@ -160,7 +156,6 @@ _LIKENESS: dict[Facet, Callable[[Context, Context], float]] = {
     "palette": _tone_likeness,
     "light": _tone_likeness,
     "style": _tone_likeness,
-    "density": _frame_likeness,
 }
 
 

@@ -55,24 +55,17 @@ def test_title_rule_comes_before_the_general_one() -> None:
     assert read(propose(Query.of("a boat", title="Sea"))[0]).first("layout") == "negative_space"
 
 
-def memory(query: str, prompt: str, admitted: bool, causes: tuple[str, ...] = ()) -> Memory:
+def memory(query: str, prompt: str, color: float) -> Memory:
     return Memory(
-        id=prompt,
-        query=query,
-        lang="en",
-        aspect="1:1",
-        prompt=prompt,
-        reward=0.9 if admitted else 0.0,
-        admitted=admitted,
-        causes=causes,
-        time=0.0,
-    )
+        id=prompt, query=query, lang="en", aspect="1:1", prompt=prompt, reward=color, admitted=color > 0.7,
+        scores={"color": color}, time=0.0,
+    )  # fmt: skip
 
 
 def test_priors_overrule_rules() -> None:
     query = Query.of("a calm lake")
     recall = Recall(
-        good=tuple(memory("a calm river", f"a calm river, earth tones, v{i}", True) for i in range(2))
+        good=tuple(memory("a calm river", f"a calm river, earth tones, v{i}", 0.9) for i in range(2))
     )
     assert engineer(query, NOTHING, STRATEGY)["palette"] == "cool"
     assert engineer(query, recall, STRATEGY)["palette"] == "earth"
@@ -80,16 +73,14 @@ def test_priors_overrule_rules() -> None:
 
 def test_priors_of_another_situation_do_not() -> None:
     recall = Recall(
-        good=tuple(memory("a festive river", f"a festive river, earth tones, {i}", True) for i in range(3))
+        good=tuple(memory("a festive river", f"a festive river, earth tones, {i}", 0.9) for i in range(3))
     )
     assert engineer(Query.of("a calm lake"), recall, STRATEGY)["palette"] == "cool"
 
 
 def test_failures_speak_against_a_value() -> None:
-    bad = tuple(
-        memory("a calm river", f"a calm river, cool colours, {i}", False, ("color",)) for i in range(3)
-    )
-    good = (memory("a calm sea", "a calm sea, pastel colours", True),)
+    bad = tuple(memory("a calm river", f"a calm river, cool colours, {i}", 0.1) for i in range(3))
+    good = (memory("a calm sea", "a calm sea, pastel colours", 0.9),)
     assert engineer(Query.of("a calm lake"), Recall(good=good, bad=bad), STRATEGY)["palette"] == "pastel"
 
 

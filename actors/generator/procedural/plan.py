@@ -27,9 +27,9 @@ SUBJECT_SHARE: Final = 1 / 3
 SURE_SUBJECTS: Final = 2
 MOST_SUBJECTS: Final = 4
 EXTRA_SUBJECT: Final = 0.5
-MOOD_TILT: Final = 0.25
-MIX_CHANCE: Final = 0.35
-JITTER_MOST: Final = 0.12
+MOOD_TILT: Final = 0.5
+MIX_CHANCE: Final = 0.25
+JITTER_MOST: Final = 0.07
 JITTER_SCALE: Final = (0.75, 1.0)
 OPEN_SEASON: Final = 0.25
 """Chance that a picture has a season nobody asked for."""
