@@ -94,7 +94,7 @@ def test_cost_counts_clauses_unknown_words_repeats_and_regurgitation() -> None:
     one = cost(vocabulary.read("a boat"))
     assert cost(vocabulary.read("a boat, a boat")) == one + 2
     assert cost(vocabulary.read("a boat giraffe")) == one + 0.25
-    run = "one two three four five six seven eight"
+    run = "alpha beta gamma delta epsilon zeta eta theta"
     assert cost(vocabulary.read(f"{run} {run}")) - cost(vocabulary.read(run)) == pytest.approx(2 + 8 * 0.25)
     han = "甲乙丙丁戊己庚辛壬癸"
     assert cost(vocabulary.read(han + han)) - cost(vocabulary.read(han)) == pytest.approx(2 + 5 * 0.25)

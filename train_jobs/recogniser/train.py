@@ -213,7 +213,7 @@ def _loss(logits: Mapping[str, Tensor], batch: _Batch) -> Tensor:
     presence = functional.binary_cross_entropy_with_logits(seen[:, :-1], here, reduction="none").sum(1).mean()
     which = torch.cat([here, (here.sum(1, keepdim=True) == 0).float()], 1)
     loss = presence + functional.cross_entropy(seen, which / which.sum(1, keepdim=True))
-    loss = loss + MAP_WEIGHT * _map_loss(logits["map"].float(), batch.where)
+    loss = loss + MAP_WEIGHT * map_loss(logits["map"].float(), batch.where)
     for index, facet in enumerate(CLASSES):
         loss = loss + FACET_WEIGHTS[facet] * functional.cross_entropy(
             logits[facet].float(), batch.facets[:, index], label_smoothing=SMOOTHING
@@ -221,7 +221,7 @@ def _loss(logits: Mapping[str, Tensor], batch: _Batch) -> Tensor:
     return loss
 
 
-def _map_loss(seen: Tensor, where: Tensor) -> Tensor:
+def map_loss(seen: Tensor, where: Tensor) -> Tensor:
     """Cross entropy over the cells whose label is clear; `where` is brought to the map's cells."""
     cells = (seen.shape[2], seen.shape[3])
     covered = functional.adaptive_avg_pool2d((where == HERE).float(), cells)
