@@ -20,6 +20,6 @@ class LoopSettings(RoomSettings):
     """Other queries that fill the PromptBank before it is measured."""
     warm_draws: int = Field(default=6, ge=1)
     """Draws for each of them."""
-    suffix_trials: int = Field(default=600, ge=0)
+    suffix_trials: int = Field(default=1200, ge=0)
     """Draws that the search of the best constant suffix may spend."""
     seed: int = Field(default=7, ge=0)
