@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from enum import StrEnum
@@ -343,8 +344,6 @@ class Event(Contract):
 
 def payload_hash(payload: dict[str, Any]) -> str:
     """sha256 of the canonical JSON of a payload."""
-    import json
-
     canonical = json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from configs import environment
 from configs.schema import Settings
@@ -133,12 +133,3 @@ def _without_tags(path: list[str]) -> list[str]:
 def _accepted_fields(path: list[str]) -> tuple[str, ...]:
     model = _walk(path)[1]
     return tuple(sorted(model.model_fields)) if model is not None else ()
-
-
-def dump(settings: Settings) -> dict[str, Any]:
-    """The resolved settings as JSON-ready data; secrets appear only as stars."""
-    data = settings.model_dump(mode="json")
-    return data
-
-
-__all__ = ["SecretStr", "Settings", "SettingsError", "dump", "load", "profiles"]

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from configs.load import Settings, SettingsError, load, profiles
+from configs.load import SettingsError, load, profiles
+from configs.schema import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 
