@@ -16,8 +16,6 @@ class MeasuredSettings(BackendSettings):
 
     type: Literal["measured"] = "measured"
     worker: ClassVar[str] = "actors.judge.measured.worker:MeasuredJudge"
-    batch: int = Field(default=32, ge=1, le=1024)
-    """Pictures that the recogniser sees at once."""
     brief_file: Path | None = None
     """YAML of a house brief to use in place of the shipped one."""
     weights: dict[str, float] = Field(

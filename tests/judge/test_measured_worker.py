@@ -79,7 +79,7 @@ def test_recognition_hardly_depends_on_size() -> None:
 
 @pytest.fixture
 def judge(tmp_path: Path) -> MeasuredJudge:
-    return MeasuredJudge(MeasuredSettings(batch=3), Artifacts(str(tmp_path)))
+    return MeasuredJudge(MeasuredSettings(), Artifacts(str(tmp_path)))
 
 
 def stored(judge: MeasuredJudge, data: bytes) -> Picture:

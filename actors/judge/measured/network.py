@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from actors.vocabulary import keys
 
@@ -78,6 +79,16 @@ class Network(nn.Module):
             "map": where,
             **{facet: head(joined) for facet, head in self.facets.items()},
         }
+
+
+def fused(network: Network) -> Network:
+    """The network, in eval mode, its normalisations folded into the convolutions: same answers, sooner."""
+    for block in network.modules():
+        if isinstance(block, nn.Sequential) and len(block) == 3 and isinstance(block[1], nn.BatchNorm2d):
+            convolution, normalisation = block[0], block[1]
+            assert isinstance(convolution, nn.Conv2d)
+            block[0], block[1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
+    return network
 
 
 def _whiten(pictures: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from actors.judge.measured.network import CLASSES, INPUT_SIZES, Network
+from actors.judge.measured.network import CLASSES, INPUT_SIZES, Network, fused
 from actors.pixels import Pixels
 from actors.vocabulary import keys
 
@@ -46,9 +46,9 @@ class Recogniser:
 
     def __init__(self, weights: Path = WEIGHTS, card: Path = CARD) -> None:
         self.card: dict[str, Any] = json.loads(card.read_text("utf-8"))
-        self._network = Network(self.card["width"])
-        self._network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
-        self._network.eval().to(memory_format=torch.channels_last)
+        network = Network(self.card["width"])
+        network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
+        self._network = fused(network.eval()).to(memory_format=torch.channels_last)
         self._thresholds = np.array([self.card["thresholds"][key] for key in keys("subject")], np.float32)
 
     @property
@@ -57,31 +57,20 @@ class Recogniser:
         return str(self.card["version"])
 
     def recognise(self, pictures: Sequence[Pixels]) -> list[Recognition]:
-        """Look at pictures of any size and shape; the network runs once for each shape of frame."""
-        answers: list[Recognition | None] = [None] * len(pictures)
-        shapes = [input_size(*picture.shape[1::-1]) for picture in pictures]
-        for shape in sorted(set(shapes)):
-            at = [index for index, other in enumerate(shapes) if other == shape]
-            batch = np.stack([fit(pictures[index], shape) for index in at])
-            for index, seen in zip(at, self._look(batch), strict=True):
-                answers[index] = seen
-        return [answer for answer in answers if answer is not None]
+        """Look at pictures of any size and shape, one by one: in batches the last digits of a picture's
+        numbers hang on its company, and equal pictures would not get equal scores."""
+        return [self._look(picture) for picture in pictures]
 
-    def _look(self, batch: Pixels) -> list[Recognition]:
+    def _look(self, picture: Pixels) -> Recognition:
+        seen = fit(picture, input_size(*picture.shape[1::-1]))
         with torch.inference_mode():
-            logits = self._network(as_input(torch.from_numpy(batch)))
-            presence = torch.sigmoid(logits["subject"][:, :-1] - torch.from_numpy(self._thresholds)).tolist()
-            facets = {facet: logits[facet].softmax(1).tolist() for facet in CLASSES}
-        return [
-            Recognition(
-                subjects=dict(zip(keys("subject"), presence[row], strict=True)),
-                facets={
-                    facet: dict(zip(names, facets[facet][row], strict=True))
-                    for facet, names in CLASSES.items()
-                },
-            )
-            for row in range(len(presence))
-        ]
+            logits = self._network(as_input(torch.from_numpy(seen[None])))
+            presence = torch.sigmoid(logits["subject"][0, :-1] - torch.from_numpy(self._thresholds)).tolist()
+            facets = {facet: logits[facet][0].softmax(0).tolist() for facet in CLASSES}
+        return Recognition(
+            subjects=dict(zip(keys("subject"), presence, strict=True)),
+            facets={facet: dict(zip(names, facets[facet], strict=True)) for facet, names in CLASSES.items()},
+        )
 
 
 def as_input(batch: Tensor) -> Tensor:

@@ -30,11 +30,14 @@ class MeasuredJudge:
 
     def judge(self, pictures: Sequence[Picture], queries: Sequence[Query]) -> list[Judgement | Failure]:
         """Scores of each picture against its query; an unreadable picture is a `Failure`."""
-        found: list[Judgement | Failure] = []
-        for start in range(0, len(pictures), self._settings.batch):
-            stop = start + self._settings.batch
-            found += self._judge_batch(pictures[start:stop], queries[start:stop])
-        return found
+        opened = [self._open(picture) for picture in pictures]
+        readable = [
+            (pixels, query)
+            for pixels, query in zip(opened, queries, strict=True)
+            if not isinstance(pixels, Failure)
+        ]
+        judged = iter(self.judge_pixels([pixels for pixels, _ in readable], [query for _, query in readable]))
+        return [pixels if isinstance(pixels, Failure) else next(judged) for pixels in opened]
 
     def judge_pixels(self, pictures: Sequence[Pixels], queries: Sequence[Query]) -> list[Judgement]:
         """Scores of pictures that are already decoded."""
@@ -51,18 +54,6 @@ class MeasuredJudge:
         firsts = self.judge([pair[0] for pair in pairs], queries)
         seconds = self.judge([pair[1] for pair in pairs], queries)
         return [self._compare(a, b) for a, b in zip(firsts, seconds, strict=True)]
-
-    def _judge_batch(
-        self, pictures: Sequence[Picture], queries: Sequence[Query]
-    ) -> list[Judgement | Failure]:
-        opened = [self._open(picture) for picture in pictures]
-        readable = [
-            (pixels, query)
-            for pixels, query in zip(opened, queries, strict=True)
-            if not isinstance(pixels, Failure)
-        ]
-        judged = iter(self.judge_pixels([pixels for pixels, _ in readable], [query for _, query in readable]))
-        return [pixels if isinstance(pixels, Failure) else next(judged) for pixels in opened]
 
     def _open(self, picture: Picture) -> Pixels | Failure:
         try:
