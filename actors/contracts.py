@@ -20,6 +20,7 @@ ASPECTS: dict[str, tuple[int, int]] = {
 }
 Aspect = Literal["1:1", "3:4", "9:16", "4:3", "16:9"]
 Lang = Literal["en", "zh"]
+PairKind = Literal["two_seeds", "raw_engineered", "mismatched_query", "imported"]
 MAX_QUERY_CHARS = 2000
 MAX_SIDE_PX = 2048
 UnitFloat = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -177,6 +178,8 @@ class Picture(Contract):
     generator_version: str
     notes: tuple[str, ...] = ()
     """What the generator could not do as asked, e.g. `unknown subject: giraffe`."""
+    phash: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    """Perceptual hash of the pixels, see `actors.pixels.perceptual_hash`; empty when not known."""
 
 
 class Judgement(Contract):
@@ -302,21 +305,30 @@ class PairSide(Contract):
     prompt: Prompt
     sha256: str
     path: str
-    """Relative to the dataset's root."""
+    """Relative to the dataset's root, e.g. `pictures/3f/3f2a....png`."""
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    seed: int = 0
+    phash: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
 
 
 class PairRecord(Contract):
     """Two pictures of one query and who wins, a dimension. No clock and no absolute path."""
 
     id: str
-    kind: Literal["two_seeds", "raw_engineered", "mismatched_query"]
+    kind: PairKind
     query: Query
     a: PairSide
     b: PairSide
     scores: dict[Dimension, dict[Literal["winner", "loser"], float]]
+    """A dimension's winner and loser by that dimension alone, whoever wins the total."""
     labels: dict[Dimension, UnitFloat]
-    """Probability that `a` wins."""
+    """Probability that `a` wins. A dimension that was not judged is absent."""
+    consistent: bool = True
+    """Whether the judge said the same in both orders; if not, the labels are softened."""
+    labelled_by: Literal["judge", "human"] = "judge"
     raw: tuple[str, ...] = ()
+    """The judge's verdicts as they came."""
     versions: dict[str, str] = Field(default_factory=dict)
 
 

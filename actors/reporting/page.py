@@ -41,7 +41,11 @@ def bilingual(key: str, fallback: str | None = None) -> Markup:
     pair = words().get(key)
     if pair is None:
         return escape(fallback if fallback is not None else key.replace("_", " "))
-    english, chinese = (escape(text) for text in pair)
+    return both(*pair)
+
+
+def both(english: str, chinese: str) -> Markup:
+    """A text in both languages, of which the page shows one."""
     return Markup('<span class="t en" lang="en">{}</span><span class="t zh" lang="zh">{}</span>').format(
         english, chinese
     )

@@ -1,0 +1,1 @@
+"""Pair datasets: reading, writing, checking, and the forms in which other programs take or give them."""
