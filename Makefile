@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test lint bench serve
+.PHONY: setup demo test chaos lint bench serve
 
 setup: $(STAMP)
 
@@ -30,6 +30,9 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+chaos: setup
+	$(BIN)/pytest -m "chaos or long" --override-ini timeout=1200
 
 bench: setup
 	$(BIN)/python -m benchmarks.run

@@ -23,16 +23,20 @@ class ArtifactCorrupt(AtelierError):
 
 
 class Artifacts:
-    """A store of immutable blobs at a URI: a local folder, `memory://...`, `s3://...`."""
+    """A store of immutable blobs at a URI: a local folder, `memory://...`, `s3://...`.
 
-    def __init__(self, uri: str) -> None:
+    `suffix` ends every blob's name, for stores that people open, e.g. `.png`.
+    """
+
+    def __init__(self, uri: str, suffix: str = "") -> None:
+        self._suffix = suffix
         self._fs, root = fsspec.core.url_to_fs(uri)
         self._root = root.rstrip("/")
         # A process elsewhere has another working directory, so a local path travels in full.
         self.uri = uri if "://" in uri else self._root
 
-    def __reduce__(self) -> tuple[type[Artifacts], tuple[str]]:
-        return type(self), (self.uri,)
+    def __reduce__(self) -> tuple[type[Artifacts], tuple[str, str]]:
+        return type(self), (self.uri, self._suffix)
 
     def put(self, data: bytes) -> str:
         """Store bytes and return their sha256. Storing the same bytes again changes nothing.
@@ -92,4 +96,4 @@ class Artifacts:
     def _path(self, sha256: str) -> str:
         if not _SHA256.match(sha256):
             raise ArtifactMissing(f"{sha256!r} is not a sha256; accepted: 64 hex digits")
-        return f"{self._root}/{sha256[:2]}/{sha256}"
+        return f"{self._root}/{sha256[:2]}/{sha256}{self._suffix}"

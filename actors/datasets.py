@@ -12,7 +12,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import fsspec
@@ -85,19 +85,24 @@ class Dataset:
     def __len__(self) -> int:
         return self.manifest.rows
 
-    def rows(self, shards: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    def rows(
+        self, shards: Sequence[str] | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """The rows of the named shards, or of all, in order; one shard is in memory at a time.
+
+        With `columns` only these are read.
 
         Raises:
             DatasetCorrupt: a shard is missing or has not the hash that the manifest says.
         """
         import pyarrow.parquet as pq
 
-        nested = [name for name, column in self.manifest.columns.items() if column == "json"]
+        wanted = self.manifest.columns if columns is None else columns
+        nested = [name for name in wanted if self.manifest.columns[name] == "json"]
         for shard in self.manifest.shards:
             if shards is None or shard.name in shards:
                 file = pq.ParquetFile(io.BytesIO(self._verified(shard)))
-                for batch in file.iter_batches(_BATCH_ROWS):
+                for batch in file.iter_batches(_BATCH_ROWS, columns=None if columns is None else [*columns]):
                     for row in batch.to_pylist():
                         yield {**row, **{name: json.loads(row[name]) for name in nested if row[name]}}
 
@@ -201,9 +206,24 @@ class DatasetWriter:
             }
         )
         self._put(shard.path, data)
+        self._put_manifest(manifest)
+        return shard
+
+    def drop(self, names: Collection[str]) -> None:
+        """Take shards out of the manifest, for a job that will write them again.
+
+        Raises:
+            StageFailed: the storage refused the write. The dataset is as before.
+        """
+        kept = tuple(shard for shard in self.manifest.shards if shard.name not in names)
+        if len(kept) < len(self.manifest.shards):
+            columns = self.manifest.columns if kept else {}
+            manifest = self.manifest.model_copy(update={"shards": kept, "columns": columns})
+            self._put_manifest(manifest)
+
+    def _put_manifest(self, manifest: Manifest) -> None:
         self._put(MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
         self.manifest = manifest
-        return shard
 
     def _put(self, name: str, data: bytes) -> None:
         temporary = f"{self._root}/.{name}.{uuid.uuid4().hex}.tmp"

@@ -117,9 +117,9 @@ class LocalWorker:
 
 
 @asynccontextmanager
-async def in_process(settings: Settings) -> AsyncIterator[Roles]:
-    """All roles as workers inside this process."""
-    artifacts = Artifacts(settings.paths.artifacts)
+async def in_process(settings: Settings, artifacts: Artifacts | None = None) -> AsyncIterator[Roles]:
+    """All roles as workers inside this process. Pictures go to `artifacts`, or to the settings' store."""
+    artifacts = artifacts or Artifacts(settings.paths.artifacts)
     backends = (settings.policy, settings.generator, settings.judge, settings.audit)
     workers = [LocalWorker(backend, artifacts) for backend in backends]
     try:
@@ -129,9 +129,12 @@ async def in_process(settings: Settings) -> AsyncIterator[Roles]:
 
 
 @asynccontextmanager
-async def pooled(settings: Settings) -> AsyncIterator[Roles]:
-    """Roles on WorkerPools of the running Ray cluster; a role with `workers: 0` stays in this process."""
-    artifacts = Artifacts(settings.paths.artifacts)
+async def pooled(settings: Settings, artifacts: Artifacts | None = None) -> AsyncIterator[Roles]:
+    """Roles on WorkerPools of the running Ray cluster; a role with `workers: 0` stays in this process.
+
+    Pictures go to `artifacts`, or to the settings' store.
+    """
+    artifacts = artifacts or Artifacts(settings.paths.artifacts)
     names = ("policy", "generator", "judge", "audit")
     hosts = [_host(name, getattr(settings, name), getattr(settings.pools, name), artifacts) for name in names]
     try:

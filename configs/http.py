@@ -34,6 +34,8 @@ class HttpSettings(RoomSettings):
     """Where answers are kept by content; none = no cache."""
     spend_cap: float | None = Field(default=None, ge=0)
     """Money one worker may spend on the service, in the currency of the prices; none = no cap."""
+    purse: str | None = None
+    """Name of the purse that holds a job's cap for all its workers; jobs with a cap set it themselves."""
     price_per_1k_input_tokens: float = Field(default=0.0, ge=0)
     price_per_1k_output_tokens: float = Field(default=0.0, ge=0)
     price_per_picture: float = Field(default=0.0, ge=0)

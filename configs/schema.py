@@ -7,7 +7,9 @@ from pydantic import Field
 from configs.audit import AuditSettings
 from configs.bank import BankSettings
 from configs.base import RoomSettings
+from configs.calibration import CalibrationSettings
 from configs.cluster import ClusterSettings
+from configs.crawl import CrawlSettings
 from configs.generator import GeneratorSettings
 from configs.judge import JudgeSettings
 from configs.ledger import LedgerSettings
@@ -17,6 +19,7 @@ from configs.policy import PolicySettings
 from configs.pool import PoolSettings
 from configs.reward import RewardSettings
 from configs.serve import ServeSettings
+from configs.synthesis import SynthesisSettings
 
 
 class PoolsSettings(RoomSettings):
@@ -44,3 +47,6 @@ class Settings(RoomSettings):
     cluster: ClusterSettings = ClusterSettings()
     serve: ServeSettings = ServeSettings()
     loop: LoopSettings = LoopSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
+    crawl: CrawlSettings = CrawlSettings()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from actors.clients.errors import SpendCapReached
+from actors.purse import Amount
 from configs.http import HttpSettings
 
 _NANO = 1_000_000_000
@@ -91,6 +92,10 @@ class Account:
                     self._spent += self._price(bill.usage)
                     self.usage += bill.usage
                     self.calls += 1
+
+    def amount(self, usage: Usage) -> Amount:
+        """What a usage takes out of a purse."""
+        return Amount(usage.input_tokens + usage.output_tokens, self._price(usage))
 
     def _price(self, usage: Usage) -> int:
         money = (

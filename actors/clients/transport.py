@@ -23,11 +23,13 @@ from actors.clients.errors import (
     RateLimited,
     Refused,
     ServiceFailed,
+    SpendCapReached,
     TimedOut,
     Unreachable,
 )
 from actors.clients.limiter import Clock, Limiter
 from actors.errors import BadInput
+from actors.purse import PurseClient
 from configs.http import HttpSettings
 
 T = TypeVar("T")
@@ -85,6 +87,7 @@ class Service:
     ) -> None:
         self.http = http
         self.account = Account(http)
+        self._purse: PurseClient | None = None
         self._base = httpx.URL(http.base_url.rstrip("/") + "/")
         self._cache = AnswerCache(http.cache_dir) if http.cache_dir else None
         self._transport = transport
@@ -167,14 +170,33 @@ class Service:
         # The reservation is made inside the slot: calls that only queue hold no money.
         async with lane.calls:
             with self.account.reserve(request.most) as bill:
+                ticket = await self._reserve(request.most)
                 try:
                     body = await self._bounded(self._attempts(lane, lambda: self._build(lane, request)))
                     answer = read_json(body, self.name)
+                    bill.settle(request.usage(answer) or request.most)
                 except BadAnswer:
                     bill.settle(request.most)  # An answer came, so it was most likely paid for.
                     raise
-                bill.settle(request.usage(answer) or request.most)
+                finally:
+                    await self._settle(ticket, bill.usage or Usage())
                 return answer
+
+    async def _reserve(self, most: Usage) -> str:
+        """Hold the call's most in the job's purse, where there is one."""
+        if self.http.purse is None:
+            return ""
+        self._purse = self._purse or PurseClient(self.http.purse)
+        ticket = await self._purse.reserve(self.account.amount(most))
+        if not ticket:
+            raise SpendCapReached(
+                "the call could cost more than is left under the job's cap; raise the cap to go on"
+            )
+        return ticket
+
+    async def _settle(self, ticket: str, used: Usage) -> None:
+        if self._purse is not None:
+            await self._purse.settle(ticket, self.account.amount(used))
 
     def _build(self, lane: _Lane, request: Request) -> httpx.Request:
         url = self._base.join(request.path)

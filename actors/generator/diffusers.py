@@ -13,7 +13,7 @@ import numpy as np
 from actors.artifacts import Artifacts
 from actors.contracts import Failure, Picture, Prompt
 from actors.errors import AtelierError, BadInput, StageFailed, failure_of
-from actors.pixels import encode_png, frame_size
+from actors.pixels import encode_png, frame_size, perceptual_hash
 from configs.generator import DiffusersSettings
 
 GRID = 16
@@ -105,6 +105,7 @@ class DiffusersGenerator:
             seed=seed,
             generator_version=self.version,
             notes=("negative prompt: the pipeline takes none",) if ignored and prompt.negative else (),
+            phash=perceptual_hash(pixels),
         )
 
 

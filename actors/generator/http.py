@@ -13,7 +13,7 @@ from actors.clients.images import ImagesClient
 from actors.clients.transport import Json
 from actors.contracts import Failure, Picture, Prompt
 from actors.errors import AtelierError, BadInput, failure_of
-from actors.pixels import decode, encode_png, frame_size
+from actors.pixels import decode, encode_png, frame_size, perceptual_hash
 from configs.generator import HttpGeneratorSettings
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -84,4 +84,5 @@ class HttpGenerator:
             seed=seed,
             generator_version=self.version,
             notes=tuple(notes),
+            phash=perceptual_hash(pixels),
         )

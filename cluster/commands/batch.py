@@ -31,7 +31,7 @@ def batch(
 
     if not 1 <= limit <= 64:
         raise BadInput(f"--limit {limit} is out of range; accepted: 1 to 64")
-    from train_jobs.loop.evaluation_set import load
+    from actors.queries import load
 
     asked = load(queries)
     with shell.progress() as progress:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from actors.errors import BadInput
-from train_jobs.loop.evaluation_set import load, packaged, parse
+from actors.queries import load, parse
+from train_jobs.loop.evaluation_set import packaged
 
 
 def test_what_is_measured_is_never_learnt_from() -> None:

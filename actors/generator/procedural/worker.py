@@ -11,7 +11,7 @@ from actors.contracts import Failure, Picture, Prompt
 from actors.errors import AtelierError, failure_of
 from actors.generator.procedural.plan import plan
 from actors.generator.procedural.render import render
-from actors.pixels import encode_png
+from actors.pixels import encode_png, perceptual_hash
 from configs.generator import ProceduralSettings
 
 VERSION = "procedural-1"
@@ -50,4 +50,5 @@ class ProceduralGenerator:
             seed=seed,
             generator_version=self.version,
             notes=scene.notes,
+            phash=perceptual_hash(pixels),
         )

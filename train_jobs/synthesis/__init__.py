@@ -1,0 +1,1 @@
+"""Synthesis: judged pairs of pictures in mass, resumable at any point."""
