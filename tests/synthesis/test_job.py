@@ -89,8 +89,8 @@ def test_a_stopped_run_keeps_all_it_made_and_goes_on(tmp_path: Path, whole: dict
     assert len(made) == len(set(made)), "a sample was made twice"
 
 
-def _counting(out: str, made: list[int]) -> Any:
-    inner = simulated.stages(out)
+def _counting(out: str, made: list[int], delay_s: float = 0.0) -> Any:
+    inner = simulated.stages(out, delay_s)
 
     async def stages(samples: Sequence[Sample]) -> list[Outcome]:
         made.extend(sample.index for sample in samples)
@@ -322,8 +322,9 @@ def test_a_call_that_the_purse_refuses_stops_the_run_and_is_no_failure(
 
 def test_few_samples_are_made_in_vain(tmp_path: Path) -> None:
     made: list[int] = []
-    summary = run(tmp_path, run_stages=_counting(str(tmp_path), made))
-    assert len(made) <= summary["examined"] + simulated.SETTINGS.in_flight
+    wide = spec(in_flight=64)
+    summary = run(tmp_path, of=wide, run_stages=_counting(str(tmp_path), made, 0.01))
+    assert len(made) <= summary["examined"] + 8
 
 
 def test_the_summary_is_json(whole: dict[str, Any]) -> None:

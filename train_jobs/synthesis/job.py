@@ -86,7 +86,7 @@ class Synthesis:
         self._selector.resume(past.taken, await asyncio.to_thread(lambda: list(self.store.hashes())))
         self._next = self._decided = past.next
         self._pictures, self._capped = past.pictures, ""
-        self._outcomes = await asyncio.to_thread(self.store.take_unfinished, past.next)
+        self._outcomes = await asyncio.to_thread(self.store.take_unfinished)
         self._shards: deque[_Shard] = deque()
         self._recent: deque[bool] = deque(maxlen=_RECENT)
         self._under_way: dict[asyncio.Task[list[Outcome]], int] = {}

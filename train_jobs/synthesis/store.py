@@ -116,15 +116,15 @@ class PairStore:
             with contextlib.suppress(StageFailed):
                 write_text(self.uri, UNFINISHED, data)
 
-    def take_unfinished(self, start: int) -> dict[int, Outcome]:
-        """What the last run kept, from an index on. A file that is damaged is as good as none."""
+    def take_unfinished(self) -> dict[int, Outcome]:
+        """What the last run kept, by index. A file that is damaged is as good as none."""
         try:
             data = json.loads(self._fs.cat_file(f"{self._root}/{UNFINISHED}"))
             self._fs.rm_file(f"{self._root}/{UNFINISHED}")
             outcomes = [_outcome(item) for item in data]
         except (FileNotFoundError, ValueError, KeyError):
             return {}
-        return {outcome.index: outcome for outcome in outcomes if outcome.index >= start}
+        return {outcome.index: outcome for outcome in outcomes}
 
     def sweep(self) -> int:
         """Remove pictures that no pair refers to; the answer is how many that pairs refer to are missing."""
