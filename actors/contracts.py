@@ -324,8 +324,9 @@ class PairRecord(Contract):
     """A dimension's winner and loser by that dimension alone, whoever wins the total."""
     labels: dict[Dimension, UnitFloat]
     """Probability that `a` wins. A dimension that was not judged is absent."""
-    consistent: bool = True
-    """Whether the judge said the same in both orders; if not, the labels are softened."""
+    consistent: bool | None = None
+    """Whether the judge said the same in both orders; if not, the labels are softened. None: it scored the
+    pictures one by one, where there is no order."""
     labelled_by: Literal["judge", "human"] = "judge"
     raw: tuple[str, ...] = ()
     """The judge's verdicts as they came."""

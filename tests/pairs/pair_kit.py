@@ -73,7 +73,7 @@ def samples(draw: st.DrawFn) -> Sample:
         b=side(query, t, y).model_copy(update={"phash": "0123456789abcdef"}),
         scores=draw(st.dictionaries(st.sampled_from(Dimension), st.fixed_dictionaries({}, optional=both))),
         labels=draw(st.dictionaries(st.sampled_from(Dimension), UNIT)),
-        consistent=draw(st.booleans()),
+        consistent=draw(st.sampled_from((True, False, None))),
         labelled_by=draw(st.sampled_from(["judge", "human"])),
         raw=tuple(draw(st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=2))),
         versions=draw(st.dictionaries(TEXT, TEXT, max_size=2)),

@@ -104,7 +104,7 @@ def test_counts_and_facets_come_from_the_query() -> None:
 
 def test_hard_pairs_have_a_small_gap_or_an_unsure_label() -> None:
     records = [
-        a_pair("far", {TOTAL: (0.9, 0.2)}),
+        a_pair("far", {TOTAL: (0.9, 0.2)}, consistent=True),
         a_pair("near", {TOTAL: (0.5, 0.45)}),
         a_pair("edge", {TOTAL: (0.9, 0.8)}),
         a_pair("softened", {TOTAL: (0.9, 0.2)}, labels={TOTAL: 0.6}, consistent=False),
@@ -113,7 +113,7 @@ def test_hard_pairs_have_a_small_gap_or_an_unsure_label() -> None:
     card = card_of(records)
     assert card.labels.hard == 0.5
     assert card.labels.gap == pytest.approx((0.7 + 0.05 + 0.1 + 0.7) / 4)
-    assert card.labels.consistent == 0.8
+    assert card.labels.consistent == 0.5
     assert card_of(records, hard_gap=0.0, hard_probability=0.5).labels.hard == 0.0
     assert sum(card.gaps.counts) == sum(card.leans.counts) == 4
     assert card.gaps.counts[1] == 1 and card.gaps.counts[2] == 1 and card.gaps.counts[14] == 2

@@ -54,7 +54,7 @@ def test_a_run_takes_what_a_plain_loop_would_take(tmp_path: Path, whole: dict[st
 def test_every_sample_is_accounted_for(whole: dict[str, Any]) -> None:
     assert whole["difference"] == 0
     assert whole["pairs"] == whole["accepted"] == PAIRS
-    assert set(whole["refused"]) == {"audit_text", "easy", "near_duplicate"}
+    assert set(whole["refused"]) == {"audit_text", "alike", "easy", "near_duplicate"}
     assert set(whole["quarantined"]) == {"judge: BadAnswer"}
     assert whole["hard_share"] >= 0.3
 

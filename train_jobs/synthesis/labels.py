@@ -19,7 +19,8 @@ class Verdict:
     scores: dict[Dimension, WinnerLoser]
     labels: dict[Dimension, float]
     """Probability that the first picture wins."""
-    consistent: bool
+    consistent: bool | None
+    """Whether both orders agree; None where there is no order."""
     raw: tuple[str, ...]
     judge_version: str
 
@@ -47,7 +48,7 @@ def of_judgements(a: Judgement, b: Judgement, slopes: Mapping[Dimension, float],
     return Verdict(
         {name: _ordered(first, second) for name, first, second in both},
         {name: round(_sigmoid(slopes.get(name, slope) * (x - y)), 6) for name, x, y in both},
-        True,
+        None,
         (a.raw, b.raw) if a.raw or b.raw else (),
         a.judge_version,
     )

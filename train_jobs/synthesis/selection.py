@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.contracts import PairRecord
+from actors.pixels import hash_distance
 from configs.synthesis import SynthesisSettings
 from train_jobs.synthesis.outcome import Made
 
@@ -53,11 +54,14 @@ class Selector:
         return reason
 
     def _against(self, made: Made) -> str | None:
-        if not made.record.consistent and self._settings.inconsistent == "drop":
+        if made.record.consistent is False and self._settings.inconsistent == "drop":
             return "inconsistent"
+        hashes = _phashes(made.record)
+        if len(hashes) == 2 and hash_distance(*hashes) <= self._settings.near_bits:
+            return "alike"
         if made.gap >= self._settings.hard_gap and self._easy_are_enough():
             return "easy"
-        if any(self._seen.near(phash) for phash in _phashes(made.record)):
+        if any(self._seen.near(phash) for phash in hashes):
             return "near_duplicate"
         return None
 

@@ -30,7 +30,7 @@ class LabelTally:
 
     def __init__(self, hard_gap: float, hard_probability: float) -> None:
         self._hard_gap, self._hard_lean = hard_gap, hard_probability - 0.5
-        self._pairs = self._totals = self._hard = self._consistent = 0
+        self._pairs = self._totals = self._hard = self._consistent = self._compared = 0
         self._decided = self._first = self._gaps = 0
         self._gap = 0.0
 
@@ -38,7 +38,8 @@ class LabelTally:
         """Count one pair."""
         gap, lean = gap_of(record), lean_of(record)
         self._pairs += 1
-        self._consistent += record.consistent
+        self._compared += record.consistent is not None
+        self._consistent += bool(record.consistent)
         self._totals += gap is not None or lean is not None
         self._hard += (gap is not None and gap < self._hard_gap) or (
             lean is not None and abs(lean) < self._hard_lean
@@ -58,5 +59,5 @@ class LabelTally:
             first_wins=share(self._first, self._decided),
             hard=share(self._hard, self._totals),
             gap=share(self._gap, self._gaps),
-            consistent=share(self._consistent, self._pairs),
+            consistent=share(self._consistent, self._compared),
         )
