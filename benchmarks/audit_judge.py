@@ -1,6 +1,6 @@
 """A second judge that shares neither measures nor weights with the first, to audit its admissions.
 
-It sees pictures at 64 px squashed to a square, through a residual network trained on draws of its own;
+It sees pictures at 96 px squashed to a square, through a residual network trained on draws of its own;
 it tells palettes from five k-means colours in Lab; it looks for titles by correlating edges of single
 words at many scales. Only the house brief's tables, which say what is wanted, are common.
 `python -m benchmarks.audit_judge` trains it and prints how often both judges decide alike.
@@ -36,7 +36,7 @@ from train_jobs.loop.evaluation_set import packaged
 from train_jobs.recogniser.data import Split, make_split
 from train_jobs.recogniser.train import map_loss
 
-SIDE = 64
+SIDE = 96
 COLOURS = 5
 SUBJECT_BAR = 0.35
 WANTED_BAR = 0.5
@@ -68,11 +68,11 @@ class _Residual(nn.Module):
 
 
 class AuditNetwork(nn.Module):
-    """[batch, 3, 64, 64] -> logits of subjects and of each facet but the palette."""
+    """[batch, 3, 96, 96] -> logits of subjects and of each facet but the palette."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(
+        self.early = nn.Sequential(
             nn.Conv2d(3, 48, 4, 2, 1),
             nn.BatchNorm2d(48),
             nn.SiLU(inplace=True),
@@ -80,6 +80,8 @@ class AuditNetwork(nn.Module):
             nn.BatchNorm2d(96),
             nn.SiLU(inplace=True),
             _Residual(96),
+        )
+        self.deep = nn.Sequential(
             nn.Conv2d(96, 192, 4, 2, 1),
             nn.BatchNorm2d(192),
             nn.SiLU(inplace=True),
@@ -89,27 +91,29 @@ class AuditNetwork(nn.Module):
         self.heads = nn.ModuleDict({"subject": nn.Linear(384, len(keys("subject")))})
         for facet, names in CLASSES.items():
             if facet != "palette":
-                self.heads[facet] = nn.Linear(384 + 16 * 192, len(names))
+                self.heads[facet] = nn.Linear(384 + 36 * 192 + 3 * 96, len(names))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        deep = self.trunk(2 * x - 1)
+        early = self.early(2 * x - 1)
+        deep = self.deep(early)
         what = torch.cat([deep.mean((2, 3)), deep.amax((2, 3))], 1)
-        where = functional.dropout(functional.adaptive_avg_pool2d(deep, 4).flatten(1), 0.2, self.training)
-        full = torch.cat([what, where], 1)
+        where = functional.dropout(functional.adaptive_avg_pool2d(deep, 6).flatten(1), 0.2, self.training)
+        mirror = functional.adaptive_avg_pool2d((early - early.flip(3)).abs(), (3, 1)).flatten(1)
+        full = torch.cat([what, where, mirror], 1)
         seen = {name: head(what if name == "subject" else full) for name, head in self.heads.items()}
         found = self.map(deep)
         return {**seen, "subject": seen["subject"] + found.amax((2, 3)), "map": found}
 
 
 class AuditJudge:
-    """Admits or refuses. Build it with `AuditJudge.train()`; about ten minutes on one core."""
+    """Admits or refuses. Build it with `AuditJudge.train()`; about an hour on one core."""
 
     def __init__(self, network: AuditNetwork, palette: nn.Module) -> None:
         self._network, self._palette = network.eval(), palette.eval()
         self._brief = Brief.load()
 
     @classmethod
-    def train(cls, pictures: int = 24000, epochs: int = 8, seed: int = 90210) -> AuditJudge:
+    def train(cls, pictures: int = 44000, epochs: int = 8, seed: int = 90210) -> AuditJudge:
         """Train on draws of its own. Deterministic."""
         torch.manual_seed(seed)
         shown = _squash(make_split(pictures, held_out=False, seed=seed))
@@ -319,7 +323,7 @@ def draws_to_audit(queries: int, draws: int) -> list[Audited]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=24000)
+    parser.add_argument("--pictures", type=int, default=44000)
     parser.add_argument("--queries", type=int, default=60)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

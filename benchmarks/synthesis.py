@@ -97,7 +97,9 @@ class FreeAudit:
         return [AuditVerdict(allowed=True, audit_version="a") for _ in items]
 
 
-class _Policy:
+class PooledPolicy:
+    """A policy behind a pool."""
+
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
 
@@ -120,7 +122,9 @@ async def stages(pairs: int) -> dict[str, Any]:
     room = PoolSettings(workers=1, batch=2, concurrency=AT_ONCE, in_flight=64, num_cpus=0)
     pools = [WorkerPool(n, w, room) for n, w in (("p", SlowPolicy), ("g", SlowGenerator), ("j", SlowJudge))]
     await asyncio.gather(*(pool.start() for pool in pools))
-    roles = Roles(_Policy(pools[0]), HostedGenerator(pools[1].call), HostedJudge(pools[2].call), FreeAudit())
+    roles = Roles(
+        PooledPolicy(pools[0]), HostedGenerator(pools[1].call), HostedJudge(pools[2].call), FreeAudit()
+    )
     alone = await _judge_alone(pools[2], pairs)
     with tempfile.TemporaryDirectory() as out:
         spec = Spec(settings, "{}")

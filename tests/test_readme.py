@@ -21,6 +21,7 @@ SMALL = {
     "ATELIER_LOOP__WARM_DRAWS": "2",
     "ATELIER_LOOP__SUFFIX_TRIALS": "24",
     "ATELIER_GENERATOR__LONG_SIDE": "256",
+    "ATELIER_CALIBRATION__QUERIES": "48",
 }
 
 
@@ -52,8 +53,9 @@ def test_files_and_rooms_named_exist() -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(240)
-def test_atelier_commands_run(tmp_path: Path) -> None:
-    environment = child_environment(**SMALL)
+def test_atelier_commands_run(tmp_path: Path, ray_session: str) -> None:
+    """On one cluster: that each command can start its own is tested elsewhere."""
+    environment = child_environment(**SMALL, ATELIER_CLUSTER__ADDRESS=ray_session)
     (tmp_path / "queries.jsonl").write_text('{"query": "a lighthouse"}\n{"query": "石桥"}\n', "utf-8")
     for command in commands("atelier"):
         if "serve" in command or "--profile gpu" in command:
@@ -77,3 +79,5 @@ def test_atelier_commands_run(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert list(tmp_path.glob("runs/*/summary.json"))
     assert list(tmp_path.glob("runs/covers/results.jsonl"))
+    assert list(tmp_path.glob("runs/pairs/card.html"))
+    assert list(tmp_path.glob("runs/pairs-jsonl/*.jsonl"))
