@@ -64,7 +64,7 @@ SETTINGS = SynthesisSettings(
 def note(out: str, name: str) -> None:
     """One line in the log of what was judged; short appends are atomic."""
     with Path(out, JUDGED).open("a") as log:
-        log.write(f"{name}\n")
+        log.write(f"{name} {time.time()}\n")
 
 
 class NotingJudge:
@@ -126,21 +126,12 @@ def drive_ray_data(out: str, pairs: int) -> int:
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    source = Path(out) / "ids"
-    if not source.exists():
-        ray.data.range(pairs, override_num_blocks=max(1, pairs // 4)).write_parquet(str(source))
-    # Set after the ids are written: the checkpoint would take that for the work itself.
     context.checkpoint_config = CheckpointConfig(
         "id", f"{out}/checkpoint", delete_checkpoint_on_success=False
     )
-    data = ray.data.read_parquet(str(source), override_num_blocks=max(1, pairs // 4))
+    data = ray.data.range(pairs, override_num_blocks=max(1, pairs // 2))
     for seconds, noted in ((WRITE_S, ""), (2 * DRAW_S, ""), (2 * JUDGE_S, out)):
-        actors = ray.data.ActorPoolStrategy(
-            size=1,
-            max_tasks_in_flight_per_actor=2 * AT_ONCE,
-            max_concurrent_calls_per_actor=AT_ONCE,
-            enable_true_multi_threading=True,
-        )
+        actors = ray.data.ActorPoolStrategy(size=AT_ONCE, max_tasks_in_flight_per_actor=2)
         data = data.map(Wait, fn_constructor_args=(seconds, noted), compute=actors, num_cpus=0)
     data.write_parquet(f"{out}/rows", min_rows_per_file=16)
     files = Path(out, "rows").glob("*.parquet")
@@ -173,8 +164,19 @@ def launch(which: str, out: str, pairs: int, kill_at: float | None = None) -> di
 
 def judged(out: str) -> Counter[str]:
     """How often each name stands in the log of what was judged."""
+    return Counter(name for name, _ in _log(out))
+
+
+def steady(which: str, out: str) -> float:
+    """Pairs a second between the first and the last judgement: without what starting takes."""
+    moments = [moment for _, moment in _log(out)]
+    return (len(moments) - 1) / PER_PAIR[which] / (max(moments) - min(moments))
+
+
+def _log(out: str) -> list[tuple[str, float]]:
     log = Path(out, JUDGED)
-    return Counter(log.read_text().split() if log.exists() else ())
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [(line.split()[0], float(line.split()[1])) for line in lines]
 
 
 def compare(which: str, pairs: int, kill_at: float) -> dict[str, Any]:
@@ -187,6 +189,7 @@ def compare(which: str, pairs: int, kill_at: float) -> dict[str, Any]:
         return {
             **whole,
             "pairs_per_s": round(pairs / whole["seconds"], 2),
+            "pairs_per_s_once_started": round(steady(which, calm), 2),
             "killed_at": round(kill_at, 2),
             "pairs_judged_before_the_kill": len(before) / PER_PAIR[which],
             "pairs_judged_again": sum(n - 1 for n in judged(rough).values()) / PER_PAIR[which],
@@ -206,8 +209,10 @@ def main() -> None:
         drive(arguments.drive[0], arguments.drive[1], int(arguments.drive[2]))
         return
     kill_at = random.uniform(0.3, 0.7)
+    found: dict[str, Any] = {}
     for which in arguments.which:
-        print(json.dumps({which: compare(which, arguments.pairs, kill_at)}, indent=1), flush=True)
+        found[which] = compare(which, arguments.pairs, kill_at)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

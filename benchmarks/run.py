@@ -14,7 +14,10 @@ import sys
 import time
 from typing import Any
 
-BENCHMARKS = ("command", "generator", "judge", "pool", "audit_judge", "world")
+BENCHMARKS = (
+    *("command", "generator", "judge", "pool", "world"),
+    *("calibration", "synthesis", "against_ray_data", "audit_judge"),
+)
 
 
 def run(name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.synthesis [stages|ledger|machine|crash ...] [--pairs 4000] [--rss rss.png]
 
-prints one JSON object a part.
+prints one JSON object.
 """
 
 from __future__ import annotations
@@ -305,16 +305,15 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--rss", type=Path, default=None)
     arguments = parser.parse_args()
+    found: dict[str, Any] = {}
     if "stages" in arguments.parts:
         with _ray():
-            print(json.dumps({"stages": asyncio.run(stages(300))}, indent=1), flush=True)
+            found["stages"] = asyncio.run(stages(300))
     if "ledger" in arguments.parts:
-        print(
-            json.dumps({"ledger": asyncio.run(ledger(arguments.samples, arguments.rss))}, indent=1),
-            flush=True,
-        )
+        found["ledger"] = asyncio.run(ledger(arguments.samples, arguments.rss))
     if "machine" in arguments.parts:
-        print(json.dumps({"machine": machine(arguments.pairs, arguments.side)}, indent=1), flush=True)
+        found["machine"] = machine(arguments.pairs, arguments.side)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
