@@ -38,8 +38,12 @@ def frame_size(aspect: str, long_side: int) -> tuple[int, int]:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """PNG bytes of an RGB array; fast compression, no metadata, the same bytes for the same pixels."""
-    done, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    """PNG bytes of an RGB array; fast compression, no metadata, the same bytes for the same pixels.
+
+    One filter for all rows: trying out filters takes a third of the time and saves nothing on covers.
+    """
+    how = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    done, data = cv2.imencode(".png", pixels[..., ::-1], how)
     if not done:
         raise BadInput(f"an array of shape {pixels.shape} and type {pixels.dtype} is not an RGB picture")
     return bytes(data)
