@@ -37,6 +37,10 @@ class BradleyTerry:
         return sigmoid(rows @ np.asarray(self.weights))
 
 
+_NOTHING = 1e-9
+"""A difference so small on all pairs is rounding: scaled up, it would get weights without bounds."""
+
+
 def sigmoid(log_odds: ArrayLike) -> Vector:
     """1 / (1 + exp(-x)) without overflow, and `sigmoid(-x) == 1 - sigmoid(x)` exactly."""
     x = np.asarray(log_odds, np.float64)
@@ -67,7 +71,7 @@ def fit(
         )
     times = np.ones(y.size) if counts is None else np.asarray(counts, np.float64)
     scale = np.sqrt(np.average(x**2, axis=0, weights=times)) if times.sum() > 0 else np.zeros(x.shape[1])
-    scale[scale == 0.0] = 1.0
+    scale[scale < _NOTHING] = 1.0
     weights = _newton(x / scale, y, times, l2) / scale
     return BradleyTerry(tuple(float(weight) for weight in weights))
 
