@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,20 +43,14 @@ async def _crawl(
     shell: Shell, spec: Spec, out: Path, limit: int | None, progress: Progress
 ) -> tuple[Summary, int]:
     """The summary, and the signal that stopped the crawl or 0."""
+    from cluster.signals import stop_on_signals
     from train_jobs.crawl import job
 
-    stop = asyncio.Event()
-    signals: list[int] = []
-
-    def end(number: int) -> None:
-        signals.append(number)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end, number)
-    summary = await job.crawl(spec, out, shell.settings.crawl, limit=limit, stop=stop, progress=progress)
-    return summary, signals[0] if signals and not summary.complete else 0
+    stop = stop_on_signals(shell.say)
+    summary = await job.crawl(
+        spec, out, shell.settings.crawl, limit=limit, stop=stop.event, progress=progress
+    )
+    return summary, 0 if summary.complete else stop.signal
 
 
 def _tell(shell: Shell, summary: Summary, out: Path) -> None:

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.contracts import Dimension, Draw, Failure, Judgement, Reward
+from actors.intervals import wilson
 from configs.reward import RewardSettings
-from train_jobs.loop.statistics import BARS, admission, admission_by_bar, arm_summary, failure_causes, wilson
+from train_jobs.loop.statistics import BARS, admission, admission_by_bar, arm_summary, failure_causes
 
 SETTINGS = RewardSettings(bar=0.7)
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from actors.contracts import Draw
+from actors.intervals import wilson
 from actors.reward import causes
 from configs.reward import RewardSettings
 
 BARS = tuple(round(0.02 * i, 2) for i in range(51))
-
-
-def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share (Wilson, 1927); (0, 1) without data."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = successes / n, z * z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def admission(draws: Sequence[Draw]) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actors.contracts import Contract, UnitFloat
+from actors.intervals import wilson
 
 BINS = 10
 _EVEN = 1e-12
@@ -108,13 +109,3 @@ def interval(right: ArrayLike, groups: Sequence[str], *, resamples: int, seed: i
     low, high = np.quantile((drawn @ sums) / (drawn @ sizes), [0.025, 0.975])
     least, most = wilson(float(values.sum()), values.size)
     return max(0.0, float(min(low, least))), min(1.0, float(max(high, most)))
-
-
-def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share (Wilson, 1927); (0, 1) without data."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = successes / n, z * z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
