@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.contracts import Dimension, Judgement, Picture, Query
+from actors.contracts import Judgement, Picture, Query
 from actors.hosts import HostedGenerator, HostedJudge
 from actors.ledger import FileLog
 from actors.policy.expander import default_strategy
@@ -37,6 +37,7 @@ from benchmarks.synthesis import (
     FreeAudit,
     PooledPolicy,
     SlowGenerator,
+    SlowJudge,
     SlowPolicy,
 )
 from cluster.session import session
@@ -67,21 +68,18 @@ def note(out: str, name: str) -> None:
         log.write(f"{name} {time.time()}\n")
 
 
-class NotingJudge:
-    """Scores a picture after `JUDGE_S` and notes it."""
+class NotingJudge(SlowJudge):
+    """Notes what it has scored."""
 
     def __init__(self, out: str) -> None:
         self._out = out
 
     async def judge(self, pictures: Sequence[Picture], queries: Sequence[Query]) -> list[Judgement]:
-        """A total."""
-        await asyncio.sleep(JUDGE_S)
+        """See `SlowJudge.judge`."""
+        judgements = await super().judge(pictures, queries)
         for picture in pictures:
             note(self._out, picture.sha256)
-        return [
-            Judgement(scores={Dimension.TOTAL: int(p.sha256[:2], 16) / 255}, judge_version="j")
-            for p in pictures
-        ]
+        return judgements
 
 
 async def drive_ours(out: str, pairs: int) -> int:

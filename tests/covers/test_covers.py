@@ -1,5 +1,7 @@
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from actors.artifacts import Artifacts
 from actors.contracts import Failure, Picture, Prompt, Query, Strategy
-from actors.errors import BadInput
+from actors.errors import BadInput, StageFailed
 from actors.studio import Studio
 from configs.reward import RewardSettings
 from tests.fake_roles import FakeGenerator, fake_roles
@@ -89,3 +91,23 @@ def test_another_spec_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "out", limit=2)
     with pytest.raises(BadInput, match="another folder"):
         make(tmp_path / "out", limit=3)
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, written = Path.write_bytes, []
+
+    def full(self: Path, data: bytes) -> int:
+        written.append(self)
+        if len(written) > 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(StageFailed, match=r"cannot write .* \(No space left on device\); free"):
+            make(tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    counts, _ = make(tmp_path / "out")
+    assert counts["queries"] == 12 and counts["resumed"] == 4

@@ -19,7 +19,7 @@ from typing import Any
 
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Event, Failure, Query, Strategy, content_id, derive_seed
-from actors.errors import BadInput
+from actors.errors import BadInput, StageFailed
 from actors.ledger import EventLog, FileLog
 from actors.reward import causes
 from actors.studio import Job, Studio, best
@@ -65,7 +65,7 @@ async def produce(
 
     Raises:
         BadInput: `out` holds the results of another strategy, limit or seed.
-        OSError: `out` cannot be written, e.g. the disk is full; what was finished stays finished.
+        StageFailed: `out` cannot be written, e.g. the disk is full; what was finished stays finished.
     """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     log = FileLog(out / "events.jsonl")
@@ -94,10 +94,13 @@ async def _finish_all(
             progress("covers", len(rows), len(queries))
 
     progress("covers", len(rows), len(queries))
-    async with asyncio.TaskGroup() as group:
-        for query in queries:
-            if run.event_id(query) not in rows:
-                group.create_task(work(query))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for query in queries:
+                if run.event_id(query) not in rows:
+                    group.create_task(work(query))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 async def _rows_so_far(run: _Run) -> dict[str, Row]:
@@ -186,6 +189,9 @@ def _write_atomically(path: Path, data: bytes) -> None:
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise StageFailed(
+            f"cannot write {path} ({error.strerror or error}); free space or choose another place; what is "
+            "finished stays finished"
+        ) from None
