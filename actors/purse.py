@@ -57,8 +57,7 @@ class Purse:
             if cap is not None and getattr(most, name) > cap:
                 return ""
         if most.tokens > self._written.tokens or most.nano > self._written.nano:
-            ahead = Amount(*(int((cap or 0) * _BLOCK) for cap in self._caps.values()))
-            self._write(most + ahead)
+            self._write(Amount(*(_ahead(getattr(most, name), cap) for name, cap in self._caps.items())))
         ticket = uuid.uuid4().hex
         self._reserved[ticket] = Amount(tokens, nano)
         return ticket
@@ -91,6 +90,11 @@ class Purse:
         self._fs.pipe_file(temporary, json.dumps(asdict(most)).encode())
         self._fs.mv(temporary, self._path)
         self._written = most
+
+
+def _ahead(most: int, cap: int | None) -> int:
+    """What is written down where `most` may be gone: a block more, and never more than the cap."""
+    return most if cap is None else min(most + int(cap * _BLOCK), cap)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.clients.chat import ChatClient, Message
@@ -26,6 +26,7 @@ steps = st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(steps, st.integers(0, 3000))
+@example([("call", 100, 0), ("crash", 0, 0)], 100)
 def test_what_is_really_spent_never_passes_the_cap(script: list[tuple[str, int, int]], cap: int) -> None:
     """`lost`: the call was made and paid, and the worker died before it could say so."""
     with tempfile.TemporaryDirectory() as folder:
