@@ -1,0 +1,101 @@
+"""The AestheticModel: a picture and a request -> a score for each dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from actors.errors import BadInput
+from actors.scorer.architecture import Architecture
+from actors.scorer.patches import PatchBatch
+from actors.scorer.text import TextBatch, TextTower
+from actors.scorer.vision import VisionTower
+
+
+class AestheticModel(nn.Module):
+    """Two towers, two projections, and a head for each dimension.
+
+    Fusion puts the picture beside the picture as the request weighs it. What depends on the request alone
+    needs no place: the pictures of a pair share it, so that it never decides which is better.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        embed, hidden = architecture.embed, architecture.hidden
+        self.image = VisionTower(architecture.image)
+        self.text = TextTower(architecture.text)
+        self.image_projection = nn.Linear(architecture.image.output, embed)
+        self.text_projection = nn.Linear(architecture.text.width, embed)
+        self.heads = nn.ModuleDict(
+            {
+                str(dimension): nn.Sequential(
+                    nn.Linear(2 * embed, hidden),
+                    nn.ReLU(),
+                    nn.Dropout(architecture.dropout),
+                    nn.Linear(hidden, 1),
+                )
+                for dimension in architecture.dimensions
+            }
+        )
+
+    def forward(self, pictures: PatchBatch, texts: TextBatch, text_of: Tensor) -> Tensor:
+        """Scores [pictures, dimensions], float32, without a fixed range.
+
+        Args:
+            pictures: the pictures.
+            texts: the requests, each once however many pictures it has.
+            text_of: int64 [pictures], the row of each picture's request.
+        """
+        return self.score(self.see(pictures), self.read(texts)[text_of.to(self.device)])
+
+    def see(self, pictures: PatchBatch) -> Tensor:
+        """[pictures, embed]."""
+        seen: Tensor = self.image_projection(self.image(pictures))
+        return seen
+
+    def read(self, texts: TextBatch) -> Tensor:
+        """[texts, embed]."""
+        understood: Tensor = self.text_projection(self.text(texts))
+        return understood
+
+    def score(self, seen: Tensor, understood: Tensor) -> Tensor:
+        """Scores [pictures, dimensions] of embedded pictures and, row by row, their embedded requests."""
+        fused = torch.cat([seen, seen * understood], 1)
+        # Every head runs whether or not it has labels: a parameter without a gradient would halt DDP.
+        return torch.cat([head(fused) for head in self.heads.values()], 1).float()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.image_projection.weight.device
+
+    def unfreeze(self, image_blocks: int, text_blocks: int) -> None:
+        """Let projections, heads and the last blocks of each tower train, and nothing else.
+
+        With at least one block the tower's final normalisation and projection train with it; with all of
+        them, its embeddings too.
+
+        Raises:
+            BadInput: a tower has fewer blocks.
+        """
+        image, text = self.architecture.image.layers, self.architecture.text.layers
+        for name, blocks, layers in (("image", image_blocks, image), ("text", text_blocks, text)):
+            if not 0 <= blocks <= layers:
+                raise BadInput(f"{name} blocks to train: {blocks}; accepted: 0 to {layers}")
+        _train(self.parameters(), True)
+        _train(self.image.parameters(), image_blocks == image)
+        _train(self.text.parameters(), text_blocks == text)
+        if image_blocks:
+            for block in list(self.image.transformer.resblocks)[image - image_blocks :]:
+                _train(block.parameters(), True)
+            _train([*self.image.ln_post.parameters(), self.image.proj], True)
+        for block in list(self.text.transformer.encoder.layer)[text - text_blocks :]:
+            _train(block.parameters(), True)
+
+
+def _train(parameters: Iterable[nn.Parameter], on: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(on)
