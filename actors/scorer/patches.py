@@ -1,4 +1,4 @@
-"""Pictures as rows of patches: never cropped, never stretched, padded only to the longest in a batch. Pure."""
+"""Pictures as rows of patches: never cropped, never stretched, padded to the longest in a batch. Pure."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _covered(grid: Grid, width: int, height: int) -> float:
 
 
 def patchify(pixels: Pixels, shape: ImageShape) -> Patches:
-    """Scale a picture, its shape kept, to fit its grid; where a last patch is not filled its edge is repeated.
+    """Scale a picture, its shape kept, to fit its grid; the edge is repeated where a last patch is not full.
 
     Raises:
         BadInput: the picture is too small, or too long and narrow.

@@ -1,8 +1,8 @@
 """A CLIP vision transformer whose padding cannot be seen, under OpenCLIP's own weight names.
 
-The attention of `torch.nn.MultiheadAttention` takes no mask over keys alone that scaled dot product attention
-would run fast with; here it is [batch, 1, 1, tokens], True where a key may be seen. The class token always may,
-so no row is without keys.
+The attention of `torch.nn.MultiheadAttention` takes no mask over keys alone that the fused kernels run
+with; here it is [batch, 1, 1, tokens], True where a key may be seen. The class token always may, so no row is
+without keys.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class VisionTower(nn.Module):
     def train(self, mode: bool = True) -> VisionTower:
         """Position grids are kept between calls in eval mode alone, where they do not change."""
         self._grids.clear()
-        return super().train(mode)
+        super().train(mode)
+        return self
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """uint8 [..., 3 * patch * patch] -> float, each channel shifted and scaled."""
