@@ -85,6 +85,11 @@ class Dataset:
     def __len__(self) -> int:
         return self.manifest.rows
 
+    @property
+    def digest(self) -> str:
+        """sha256 of the manifest's bytes: equal for equal datasets."""
+        return hashlib.sha256(self._fs.cat_file(f"{self._root}/{MANIFEST}")).hexdigest()
+
     def rows(
         self, shards: Sequence[str] | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[dict[str, Any]]:

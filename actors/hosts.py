@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +19,7 @@ from actors.build import build_worker
 from actors.contracts import (
     AuditVerdict,
     Comparison,
+    Dimension,
     Failure,
     Judgement,
     Picture,
@@ -89,6 +90,19 @@ class HostedAudit:
         return await self._call("check", items)
 
 
+class HostedScorer:
+    """A scorer behind a host."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def score(
+        self, pictures: Sequence[Picture], prompts: Sequence[str]
+    ) -> list[dict[Dimension, float] | Failure]:
+        """See `actors.roles.Scorer.score`."""
+        return await self._call("score", pictures, prompts)
+
+
 class LocalWorker:
     """One worker in this process. Sync methods run in its own single thread."""
 
@@ -120,12 +134,11 @@ class LocalWorker:
 async def in_process(settings: Settings, artifacts: Artifacts | None = None) -> AsyncIterator[Roles]:
     """All roles as workers inside this process. Pictures go to `artifacts`, or to the settings' store."""
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
-    backends = (settings.policy, settings.generator, settings.judge, settings.audit)
-    workers = [LocalWorker(backend, artifacts) for backend in backends]
+    workers = {name: LocalWorker(backend, artifacts) for name, backend in backends(settings).items()}
     try:
-        yield _bundle(*workers)
+        yield bundle(workers)
     finally:
-        await asyncio.gather(*(worker.close() for worker in workers))
+        await asyncio.gather(*(worker.close() for worker in workers.values()))
 
 
 @asynccontextmanager
@@ -135,13 +148,41 @@ async def pooled(settings: Settings, artifacts: Artifacts | None = None) -> Asyn
     Pictures go to `artifacts`, or to the settings' store.
     """
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
-    names = ("policy", "generator", "judge", "audit")
-    hosts = [_host(name, getattr(settings, name), getattr(settings.pools, name), artifacts) for name in names]
+    hosts = {
+        name: _host(name, backend, getattr(settings.pools, name), artifacts)
+        for name, backend in backends(settings).items()
+    }
     try:
-        await asyncio.gather(*(host.start() for host in hosts if isinstance(host, WorkerPool)))
-        yield _bundle(*(host.call if isinstance(host, WorkerPool) else host for host in hosts))
+        await asyncio.gather(*(host.start() for host in hosts.values() if isinstance(host, WorkerPool)))
+        yield bundle(
+            {name: host.call if isinstance(host, WorkerPool) else host for name, host in hosts.items()}
+        )
     finally:
-        await asyncio.gather(*(host.close() for host in hosts))
+        await asyncio.gather(*(host.close() for host in hosts.values()))
+
+
+def backends(settings: Settings) -> dict[str, BackendSettings]:
+    """The backend of each role that the settings have; a scorer is optional."""
+    found: dict[str, BackendSettings] = {
+        "policy": settings.policy,
+        "generator": settings.generator,
+        "judge": settings.judge,
+        "audit": settings.audit,
+    }
+    if isinstance(settings.scorer, BackendSettings):
+        found["scorer"] = settings.scorer
+    return found
+
+
+def bundle(calls: Mapping[str, Call]) -> Roles:
+    """The roles behind the calls of their hosts, by role."""
+    return Roles(
+        policy=HostedPolicy(calls["policy"]),
+        generator=HostedGenerator(calls["generator"]),
+        judge=HostedJudge(calls["judge"]),
+        audit=HostedAudit(calls["audit"]),
+        scorer=HostedScorer(calls["scorer"]) if "scorer" in calls else None,
+    )
 
 
 def _host(
@@ -150,12 +191,3 @@ def _host(
     if pool.workers == 0:
         return LocalWorker(backend, artifacts)
     return WorkerPool(name, functools.partial(build_worker, backend, artifacts), pool)
-
-
-def _bundle(policy: Call, generator: Call, judge: Call, audit: Call) -> Roles:
-    return Roles(
-        policy=HostedPolicy(policy),
-        generator=HostedGenerator(generator),
-        judge=HostedJudge(judge),
-        audit=HostedAudit(audit),
-    )

@@ -26,6 +26,7 @@ from actors.contracts import (
 )
 from actors.reward import causes, reward
 from actors.roles import Roles
+from actors.scorer.request import request_text
 from configs.reward import RewardSettings
 
 
@@ -147,7 +148,7 @@ class Studio:
             self.roles.judge.judge(drawn, [jobs[i].query for i in pictures]), self.roles.audit.check(drawn)
         )
         scored = (
-            await self.roles.scorer.score(drawn, [jobs[i].query.text for i in pictures])
+            await self.roles.scorer.score(drawn, [request_text(jobs[i].query) for i in pictures])
             if self.roles.scorer
             else [None] * len(drawn)
         )

@@ -26,6 +26,7 @@ from actors.build import build_worker
 from actors.contracts import Dimension, Failure, Judgement, Picture, Prompt, Query, content_id
 from actors.hosts import HostedGenerator, HostedJudge, pooled
 from actors.ledger import FileLog
+from actors.policy import grammar
 from actors.policy.expander import default_strategy, write
 from actors.pool import WorkerPool
 from actors.roles import Roles
@@ -33,7 +34,6 @@ from cluster.session import session
 from configs.load import load
 from configs.pool import PoolSettings
 from configs.synthesis import SourceShares, SynthesisSettings
-from train_jobs.synthesis import grammar
 from train_jobs.synthesis.job import Synthesis
 from train_jobs.synthesis.outcome import Outcome
 from train_jobs.synthesis.samples import Sample, Spec

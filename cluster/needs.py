@@ -7,25 +7,26 @@ import importlib.util
 import socket
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from actors.errors import StageFailed
+from actors.hosts import backends
 from configs.base import BackendSettings
 from configs.generator import DiffusersSettings
 from configs.http import HttpSettings
 from configs.judge import MeasuredSettings
 from configs.pool import PoolSettings
 from configs.schema import Settings
+from configs.scorer import AestheticSettings
 
-ROLES = ("policy", "generator", "judge", "audit")
 CONNECT_S = 2.0
 
 
 def lacks(settings: Settings) -> list[str]:
     """One sentence for each thing that is missing; empty = the profile can run. Loads every backend."""
     found: list[str] = []
-    for role in ROLES:
-        backend: BackendSettings = getattr(settings, role)
+    for role, backend in backends(settings).items():
         found += [f"{role}: {problem}" for problem in (*_module(backend), *_parts(backend))]
     return found + list(_gpus(settings))
 
@@ -36,7 +37,7 @@ def refuse_incomplete(settings: Settings) -> None:
     Raises:
         StageFailed: a backend lacks its weights, its files or its service.
     """
-    found = [f"{role}: {problem}" for role in ROLES for problem in _parts(getattr(settings, role))]
+    found = [f"{role}: {problem}" for role, each in backends(settings).items() for problem in _parts(each)]
     if found:
         raise StageFailed(f"profile {settings.profile} cannot run here: {'; '.join(found)}")
 
@@ -53,6 +54,10 @@ def _parts(settings: BackendSettings) -> Iterator[str]:
         weights = files("actors.judge.measured").joinpath("recogniser.safetensors")
         if not weights.is_file():
             yield "the recogniser's weights are missing; run `python -m train_jobs.recogniser.train`"
+    if isinstance(settings, AestheticSettings):
+        folder = settings.folder or Path(str(files("actors.scorer"))) / "small"
+        if not (folder / "scorer.json").is_file():
+            yield f"no scorer in {folder}; train one with `atelier train ranking`, or set scorer.folder"
     if isinstance(settings, DiffusersSettings):
         yield from _diffusers(settings)
     for name in type(settings).model_fields:
@@ -86,7 +91,7 @@ def _gpus(settings: Settings) -> Iterator[str]:
     device = getattr(settings.generator, "device", "cpu")
     if device.startswith("cuda") and settings.cluster.address is None and _gpu_count() == 0:
         yield f"generator: device is {device}, and torch finds no GPU"
-    pools: dict[str, PoolSettings] = {role: getattr(settings.pools, role) for role in ROLES}
+    pools: dict[str, PoolSettings] = {role: getattr(settings.pools, role) for role in backends(settings)}
     wanted = sum(pool.workers * pool.num_gpus for pool in pools.values())
     if wanted and settings.cluster.address is None and (there := _gpu_count()) < wanted:
         yield f"pools: {wanted:g} GPUs are asked for, and this machine has {there}"

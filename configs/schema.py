@@ -17,7 +17,9 @@ from configs.loop import LoopSettings
 from configs.paths import PathSettings
 from configs.policy import PolicySettings
 from configs.pool import PoolSettings
+from configs.ranking import RankingSettings
 from configs.reward import RewardSettings
+from configs.scorer import NoScorerSettings, ScorerSettings
 from configs.serve import ServeSettings
 from configs.synthesis import SynthesisSettings
 
@@ -29,6 +31,7 @@ class PoolsSettings(RoomSettings):
     generator: PoolSettings
     judge: PoolSettings
     audit: PoolSettings
+    scorer: PoolSettings = PoolSettings(workers=0)
 
 
 class Settings(RoomSettings):
@@ -39,6 +42,7 @@ class Settings(RoomSettings):
     generator: GeneratorSettings = Field(discriminator="type")
     judge: JudgeSettings = Field(discriminator="type")
     audit: AuditSettings = Field(discriminator="type")
+    scorer: ScorerSettings = Field(default=NoScorerSettings(), discriminator="type")
     reward: RewardSettings = RewardSettings()
     bank: BankSettings = BankSettings()
     pools: PoolsSettings
@@ -50,3 +54,4 @@ class Settings(RoomSettings):
     synthesis: SynthesisSettings = SynthesisSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     crawl: CrawlSettings = CrawlSettings()
+    ranking: RankingSettings = RankingSettings()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from actors.errors import StageFailed, TimedOut
+from actors.hosts import backends
 from configs.schema import Settings
-from serve_apps.handles import ROLES, anchored, app_name, role_application
+from serve_apps.handles import anchored, app_name, role_application
 from serve_apps.imagine.app import APP, build_app
 
 POLL_S = 0.2
@@ -26,7 +27,7 @@ def serve_local(settings: Settings) -> str:
     serve.start(proxy_location="HeadOnly", http_options={"host": edge.host, "port": edge.port})
     targets = [
         serve.RunTarget(role_application(role, settings), name=app_name(role), route_prefix=None)
-        for role in ROLES
+        for role in backends(settings)
     ]
     targets.append(serve.RunTarget(build_app(settings), name=APP, route_prefix="/"))
     serve.run_many(targets, wait_for_applications_running=False)

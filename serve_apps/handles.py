@@ -16,7 +16,7 @@ from actors.artifacts import Artifacts
 from actors.build import build_worker
 from actors.contracts import Failure
 from actors.errors import StageFailed, TimedOut
-from actors.hosts import HostedAudit, HostedGenerator, HostedJudge, HostedPolicy
+from actors.hosts import backends, bundle
 from actors.pool.host import ReplicaHost, thread_variables
 from actors.roles import Roles
 from configs.base import BackendSettings
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ray.serve import Application
     from ray.serve.handle import DeploymentHandle
 
-ROLES = ("policy", "generator", "judge", "audit")
+ROLES = ("policy", "generator", "judge", "audit", "scorer")
+"""All that may be deployed; which are is `actors.hosts.backends`."""
 
 
 class RoleLost(StageFailed):
@@ -117,14 +118,9 @@ def handles(settings: Settings) -> Roles:
 
     calls = {
         role: RoleCall(role, serve.get_app_handle(app_name(role)), settings.serve.role_timeout_s)
-        for role in ROLES
+        for role in backends(settings)
     }
-    return Roles(
-        policy=HostedPolicy(calls["policy"]),
-        generator=HostedGenerator(calls["generator"]),
-        judge=HostedJudge(calls["judge"]),
-        audit=HostedAudit(calls["audit"]),
-    )
+    return bundle(calls)
 
 
 def anchored(settings: Settings) -> Settings:

@@ -27,6 +27,8 @@ class ImageShape(Contract):
     mlp_ratio: float = Field(default=4.0, gt=0)
     quick_gelu: bool = False
     """x * sigmoid(1.702 x), which OpenAI's weights were trained with."""
+    stem: int | None = Field(default=None, ge=1)
+    """Width of a convolutional stem in place of CLIP's linear patches, see `stem`; None = linear patches."""
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -86,14 +88,14 @@ PRESETS: dict[str, Architecture] = {
         text=_XLM_ROBERTA_BASE,
     ),
     "vit-l-14": Architecture(preset="vit-l-14", image=_VIT_L_14, text=_XLM_ROBERTA_BASE),
-    # 144 tokens of 16 px: 12 x 12, 16 x 9 and 9 x 16 are exact; 3:4 takes 14 x 10, its last patches edge.
+    # A convolutional stem looks for what a plain transformer would need millions of pictures to find.
     "small": Architecture(
         preset="small",
-        image=ImageShape(patch=16, grid=12, budget=144, width=160, layers=5, heads=5, output=160),
+        image=ImageShape(patch=32, grid=6, budget=40, width=160, layers=2, heads=5, output=160, stem=32),
         text=TextShape(
-            vocabulary=2048, width=128, layers=2, heads=4, intermediate=512, context=64, positions=66
+            vocabulary=2048, width=96, layers=2, heads=3, intermediate=384, context=64, positions=66
         ),
-        embed=192,
+        embed=160,
         hidden=128,
     ),
 }

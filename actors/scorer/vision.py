@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from actors.scorer.architecture import ImageShape
 from actors.scorer.patches import Grid, PatchBatch
+from actors.scorer.stem import Stem
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -86,11 +87,13 @@ class VisionTower(nn.Module):
         scale = shape.width**-0.5
         self.class_embedding = nn.Parameter(scale * torch.randn(shape.width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(shape.grid**2 + 1, shape.width))
-        self.conv1 = nn.Conv2d(3, shape.width, shape.patch, shape.patch, bias=False)
+        if shape.stem is None:
+            self.conv1 = nn.Conv2d(3, shape.width, shape.patch, shape.patch, bias=False)
+        else:
+            self.stem = Stem(shape.stem, shape.width)
         self.ln_pre, self.ln_post = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
         self.transformer = _Blocks(shape)
         self.proj = nn.Parameter(scale * torch.randn(shape.width, shape.output))
-        self._grids: dict[Grid, Tensor] = {}
 
     def forward(self, batch: PatchBatch) -> Tensor:
         """[batch, output]."""
@@ -104,11 +107,10 @@ class VisionTower(nn.Module):
         """
         device = self.class_embedding.device
         valid = torch.from_numpy(batch.valid).to(device)
-        pixels = torch.from_numpy(batch.pixels).to(device)
-        embedded = functional.linear(self._normalised(pixels), self.conv1.weight.flatten(1))
+        embedded = self._embedded(batch)
         embedded = (embedded + self._places(batch.grids, valid.shape[1])) * valid[..., None]
         start = (self.class_embedding + self.positional_embedding[0]).expand(len(valid), 1, -1)
-        x = self.ln_pre(torch.cat([start, embedded.to(start.dtype)], 1))
+        x: Tensor = self.ln_pre(torch.cat([start, embedded.to(start.dtype)], 1))
         seen = None
         if not bool(batch.valid.all()):
             seen = functional.pad(valid, (1, 0), value=True)[:, None, None]
@@ -116,11 +118,13 @@ class VisionTower(nn.Module):
             x = block(x, seen)
         return x
 
-    def train(self, mode: bool = True) -> VisionTower:
-        """Position grids are kept between calls in eval mode alone, where they do not change."""
-        self._grids.clear()
-        super().train(mode)
-        return self
+    def _embedded(self, batch: PatchBatch) -> Tensor:
+        """[batch, longest, width], each patch by itself or, with a stem, with what is around it."""
+        if self.shape.stem is not None:
+            found: Tensor = self.stem(batch, batch.pixels.shape[1])
+            return found
+        pixels = torch.from_numpy(batch.pixels).to(self.class_embedding.device)
+        return functional.linear(self._normalised(pixels), self.conv1.weight.flatten(1))
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """uint8 [..., 3 * patch * patch] -> float, each channel shifted and scaled."""
@@ -137,14 +141,10 @@ class VisionTower(nn.Module):
         return torch.stack([places[grid] for grid in grids])
 
     def _grid(self, grid: Grid) -> Tensor:
-        if grid in self._grids:
-            return self._grids[grid]
         learnt, side = self.positional_embedding[1:], self.shape.grid
         if (grid.rows, grid.cols) != (side, side):
             square = learnt.float().view(1, side, side, -1).permute(0, 3, 1, 2)
             size = (grid.rows, grid.cols)
             resized = functional.interpolate(square, size=size, mode="bicubic", antialias=True)
             learnt = resized.permute(0, 2, 3, 1).reshape(len(grid), -1)
-        if not self.training and not torch.is_grad_enabled():
-            self._grids[grid] = learnt
         return learnt

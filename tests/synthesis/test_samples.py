@@ -10,10 +10,10 @@ import pytest
 
 from actors.contracts import ASPECTS, Dimension
 from actors.errors import BadInput
+from actors.policy import grammar
 from actors.vocabulary import keys, read, read_query
 from configs.load import load
 from configs.synthesis import KindShares, SynthesisSettings
-from train_jobs.synthesis import grammar
 from train_jobs.synthesis.samples import Spec
 
 SPEC = Spec.of(load("embedded"))

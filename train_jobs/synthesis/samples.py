@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from actors.contracts import Dimension, PairKind, Query, content_id, derive_seed
+from actors.policy import grammar
 from actors.queries import load
 from configs.schema import Settings
 from configs.synthesis import SynthesisSettings
-from train_jobs.synthesis import grammar
 
 ROLES = ("policy", "generator", "judge", "audit")
 FORMAT = 1

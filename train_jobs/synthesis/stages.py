@@ -21,10 +21,11 @@ from actors.contracts import (
     derive_seed,
 )
 from actors.pairs.dataset import picture_path
+from actors.policy import grammar
 from actors.policy.expander import write
 from actors.roles import Roles
 from configs.synthesis import SynthesisSettings
-from train_jobs.synthesis import grammar, labels
+from train_jobs.synthesis import labels
 from train_jobs.synthesis.outcome import Failed, Made, Outcome, Refused
 from train_jobs.synthesis.samples import Sample, SidePlan
 

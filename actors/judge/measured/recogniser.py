@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from actors.judge.measured.network import CLASSES, INPUT_SIZES, Network, fused
 from actors.pixels import Pixels
@@ -61,12 +61,29 @@ class Recogniser:
         numbers hang on its company, and equal pictures would not get equal scores."""
         return [self._look(picture) for picture in pictures]
 
-    def _look(self, picture: Pixels) -> Recognition:
+    def convolutions(self) -> tuple[list[nn.Conv2d], list[nn.Conv2d]]:
+        """Those that see shapes and those that see tone, their normalisations folded in, in order."""
+        parts = (nn.Sequential(*self._network.stem, *self._network.trunk), self._network.tone)
+        shapes, tone = ([each for each in part.modules() if isinstance(each, nn.Conv2d)] for part in parts)
+        return shapes, tone
+
+    def logits(self, picture: Pixels) -> Mapping[str, Tensor]:
+        """The network's own answers about one picture, without the batch's axis; see `Network`.
+
+        `subject` has no column for "none", and 0 is the threshold.
+        """
         seen = fit(picture, input_size(*picture.shape[1::-1]))
         with torch.inference_mode():
-            logits = self._network(as_input(torch.from_numpy(seen[None])))
-            presence = torch.sigmoid(logits["subject"][0, :-1] - torch.from_numpy(self._thresholds)).tolist()
-            facets = {facet: logits[facet][0].softmax(0).tolist() for facet in CLASSES}
+            rows = self._network(as_input(torch.from_numpy(seen[None])))
+            answers = {name: row[0] for name, row in rows.items()}
+            answers["subject"] = answers["subject"][:-1] - torch.from_numpy(self._thresholds)
+        return answers
+
+    def _look(self, picture: Pixels) -> Recognition:
+        logits = self.logits(picture)
+        with torch.inference_mode():
+            presence = torch.sigmoid(logits["subject"]).tolist()
+            facets = {facet: logits[facet].softmax(0).tolist() for facet in CLASSES}
         return Recognition(
             subjects=dict(zip(keys("subject"), presence, strict=True)),
             facets={facet: dict(zip(names, facets[facet], strict=True)) for facet, names in CLASSES.items()},

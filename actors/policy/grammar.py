@@ -82,7 +82,5 @@ def _title(lang: Lang, dice: random.Random) -> str:
 
 @cache
 def _rules() -> dict[str, Any]:
-    rules: dict[str, Any] = yaml.safe_load(
-        files("train_jobs.synthesis").joinpath("grammar.yaml").read_text("utf-8")
-    )
+    rules: dict[str, Any] = yaml.safe_load(files("actors.policy").joinpath("grammar.yaml").read_text("utf-8"))
     return rules

@@ -1,0 +1,1 @@
+"""Training of the scorer on judged pairs: the judge, distilled."""
