@@ -142,15 +142,18 @@ async def in_process(settings: Settings, artifacts: Artifacts | None = None) -> 
 
 
 @asynccontextmanager
-async def pooled(settings: Settings, artifacts: Artifacts | None = None) -> AsyncIterator[Roles]:
+async def pooled(
+    settings: Settings, artifacts: Artifacts | None = None, *, scorer: bool = True
+) -> AsyncIterator[Roles]:
     """Roles on WorkerPools of the running Ray cluster; a role with `workers: 0` stays in this process.
 
-    Pictures go to `artifacts`, or to the settings' store.
+    Pictures go to `artifacts`, or to the settings' store. Without `scorer` none is started even if set.
     """
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
     hosts = {
         name: _host(name, backend, getattr(settings.pools, name), artifacts)
         for name, backend in backends(settings).items()
+        if scorer or name != "scorer"
     }
     try:
         await asyncio.gather(*(host.start() for host in hosts.values() if isinstance(host, WorkerPool)))

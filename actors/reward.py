@@ -1,11 +1,13 @@
 """The reward: prompt evaluation and picture evaluation behind gates. Pure.
 
-    picture = weighted geometric mean of the judge's dimensions (and of the scorer, where there is one)
-    value   = 0 if any gate fails, else prompt_weight * prompt + (1 - prompt_weight) * picture
+    picture = weighted geometric mean of the judge's dimensions
+    shaped  = picture ** (1 - scorer_weight) * learned ** scorer_weight, where there is a scorer
+    value   = 0 if any gate fails, else prompt_weight * prompt + (1 - prompt_weight) * shaped
     admitted = every gate passes and picture >= bar
 
-Intent and audit are gates: a beautiful picture of the wrong thing earns nothing. What was not measured
-takes no part: it counts neither for nor against.
+A scorer shapes what search and learning climb; the bar stands on the judge alone, so that installing one
+moves no admission. Intent and audit are gates: a beautiful picture of the wrong thing earns nothing. What was
+not measured takes no part: it counts neither for nor against.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ def prompt_parts(query: Query, prompt: Prompt) -> dict[str, float]:
 def picture_value(
     judgement: Judgement, settings: RewardSettings, scorer: Mapping[Dimension, float] | None = None
 ) -> float:
-    """Weighted geometric mean of the dimensions present, 0..1; 0 when none is."""
+    """Weighted geometric mean of the dimensions present, 0..1, drawn towards the scorer's total.
+
+    0 when no dimension is present.
+    """
     judged = _geometric_mean(judgement.scores, settings.weights)
     learned = scorer.get(Dimension.TOTAL) if scorer else None
     if learned is None:
@@ -66,10 +71,11 @@ def reward(
         gates["intent"] = intent >= settings.intent_gate
     parts = prompt_parts(query, prompt)
     prompt_value = math.prod(parts.values()) ** (1 / len(parts))
-    picture = picture_value(judgement, settings, scorer)
+    picture, shaped = picture_value(judgement, settings), picture_value(judgement, settings, scorer)
     passed = all(gates.values())
-    value = settings.prompt_weight * prompt_value + (1 - settings.prompt_weight) * picture if passed else 0.0
+    value = settings.prompt_weight * prompt_value + (1 - settings.prompt_weight) * shaped if passed else 0.0
     measured = {str(name): score for name, score in judgement.scores.items() if score is not None}
+    measured |= {f"learned.{name}": score for name, score in (scorer or {}).items()}
     return Reward(
         value=value,
         admitted=passed and picture >= settings.bar,

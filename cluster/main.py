@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "score": "score",
     "synthesize": "synthesize",
+    "train": "train",
     "judge": "judge",
     "dataset": "dataset",
     "demo": "evaluate",

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from actors.contracts import Contract, Dimension
 
+STEM_PATCH = 32
+"""Side of the patches that a convolutional stem reads, px: it halves a picture five times."""
+
 
 class ImageShape(Contract):
     """A CLIP vision transformer (Radford et al. 2021) that takes pictures of any shape.
@@ -34,6 +37,8 @@ class ImageShape(Contract):
     def _divisible(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.stem is not None and self.patch != STEM_PATCH:
+            raise ValueError(f"a stem reads patches of {STEM_PATCH} px, not of {self.patch}")
         return self
 
 

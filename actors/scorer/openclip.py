@@ -68,7 +68,8 @@ def load_pretrained(tower: VisionTower, name: str, path: Path) -> None:
     _check_shape(tower.shape, name, _named(name))
     if "openai" in f"{path.parent.name}/{path.name}".lower() and not tower.shape.quick_gelu:
         raise BadInput(
-            f"{path}: OpenAI's weights need QuickGELU; accepted: {name}-quickgelu and such a tower"
+            f"{path}: by its name OpenAI's weights, which need QuickGELU; accepted: {name}-quickgelu and a "
+            "tower of quick_gelu"
         )
     load_openclip(tower, path)
 

@@ -65,14 +65,9 @@ def choose_grid(width: int, height: int, budget: int) -> Grid:
             f"the picture is {width} x {height} px; accepted: a shorter side of at least {MIN_SIDE_PX} px "
             "and of 1/32 of the longer one"
         )
+    # More columns than the rows can use show nothing larger, more than the budget allows there are none.
     grids = [
-        Grid(rows, cols)
-        for rows in range(1, budget + 1)
-        for cols in {
-            max(1, math.floor(rows * width / height)),
-            math.ceil(rows * width / height),
-        }
-        if rows * cols <= budget
+        Grid(rows, min(math.ceil(rows * width / height), budget // rows)) for rows in range(1, budget + 1)
     ]
     return max(grids, key=lambda grid: (_covered(grid, width, height), -len(grid), grid.rows))
 

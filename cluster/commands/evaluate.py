@@ -36,6 +36,35 @@ def evaluate_imagine(
     _measure(shell, "evaluate", queries)
 
 
+@command(evaluations, "ranking")
+def evaluate_ranking(
+    shell: Shell,
+    model: Annotated[Path, typer.Argument(help="Folder of a scorer.")],
+    dataset: Annotated[str, typer.Argument(help="Folder or URI of judged or human-labelled pairs.")],
+) -> None:
+    """Measure how often a scorer names the winner; of its own dataset, on what it was not trained on.
+
+    Example: atelier evaluate ranking runs/<id>/scorer runs/pairs
+    """
+    from actors.scorer.checkpoint import load
+    from cluster.commands.train import ceiling_of, show
+    from train_jobs.ranking.data import examine
+    from train_jobs.ranking.evaluate import evaluate
+    from train_jobs.ranking.finish import pairs_for
+
+    with shell.progress() as progress:
+        scorer = load(model)
+        dimensions = scorer.model.architecture.dimensions
+        examined = examine(dataset, dimensions, progress)
+        pairs = pairs_for(scorer, dataset, examined.records)
+        own = ceiling_of(shell.settings, dataset, list(pairs.records), progress)
+        found = evaluate(scorer, pairs, ceiling=own, tell=progress)
+    show(shell, found)
+    if examined.bad:
+        shell.say(f"{len(examined.bad)} rows were set aside; the first: {examined.bad[0].reason}")
+    shell.result({**found.model_dump(mode="json"), "set_aside": [row.model_dump() for row in examined.bad]})
+
+
 @command(app)
 def demo(shell: Shell) -> None:
     """Run the whole imagine loop on the shipped queries, on a local Ray cluster."""

@@ -105,7 +105,7 @@ async def _calibrate(
     from actors.hosts import pooled
 
     artifacts = Artifacts(shell.settings.paths.artifacts)
-    async with pooled(shell.settings) as roles:
+    async with pooled(shell.settings, scorer=False) as roles:
         return await ask(shell.settings, roles, artifacts, path, pairs, progress)
 
 

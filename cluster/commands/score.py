@@ -12,7 +12,9 @@ from cluster.console import BAD_INPUT, FAILED, Shell, command
 
 if TYPE_CHECKING:
     from actors.artifacts import Artifacts
-    from actors.contracts import Failure, Judgement, Picture, Query
+    from actors.contracts import Dimension, Failure, Judgement, Picture, Query
+
+    Learned = dict[Dimension, float] | Failure
 
 app = typer.Typer()
 NEUTRAL = "cover"
@@ -52,6 +54,7 @@ async def _judge(shell: Shell, paths: list[Path], text: str, title: str | None) 
     from actors.contracts import Query
     from actors.errors import BadInput
     from actors.hosts import in_process
+    from actors.scorer.request import request_text
 
     artifacts = Artifacts(shell.settings.paths.artifacts)
     rows: list[dict[str, Any]] = [{"picture": str(path)} for path in paths]
@@ -68,9 +71,14 @@ async def _judge(shell: Shell, paths: list[Path], text: str, title: str | None) 
         )
     if known:
         async with in_process(shell.settings) as roles:
-            verdicts = await roles.judge.judge([p for _, p, _ in known], [q for _, _, q in known])
-        for (row, _, _), verdict in zip(known, verdicts, strict=True):
-            row |= _described(verdict)
+            shown, queries = [p for _, p, _ in known], [q for _, _, q in known]
+            verdicts = await roles.judge.judge(shown, queries)
+            texts = [request_text(query) for query in queries]
+            learned: list[Learned] = [{}] * len(known)
+            if roles.scorer:
+                learned = await roles.scorer.score(shown, texts)
+        for (row, _, _), verdict, scores in zip(known, verdicts, learned, strict=True):
+            row |= _described(verdict, scores)
     return rows
 
 
@@ -101,15 +109,18 @@ def _stored(artifacts: Artifacts, path: Path) -> Picture:
     return Picture(sha256=digest, width=width, height=height, prompt_id="", seed=0, generator_version="file")
 
 
-def _described(verdict: Judgement | Failure) -> dict[str, Any]:
+def _described(verdict: Judgement | Failure, learned: Learned) -> dict[str, Any]:
     from actors.contracts import Dimension, Failure
 
-    if isinstance(verdict, Failure):
-        return {"error": verdict.message, "kind": verdict.kind}
+    for answer in (verdict, learned):
+        if isinstance(answer, Failure):
+            return {"error": answer.message, "kind": answer.kind}
+    assert not isinstance(verdict, Failure) and not isinstance(learned, Failure)
     scores = {str(d): s for d in Dimension if (s := verdict.score(d)) is not None}
     scores.setdefault("total", 0.0)
     return {
         "scores": scores,
+        "learned": {str(name): round(value, 4) for name, value in learned.items()},
         "gates": verdict.gates,
         "rationale": verdict.rationale,
         "judge": verdict.judge_version,
@@ -128,6 +139,9 @@ def _show(shell: Shell, rows: list[dict[str, Any]]) -> None:
         scores = row["scores"]
         missed = [gate for gate, passed in row["gates"].items() if not passed]
         cells = [f"{scores[d]:.2f}" if d in scores else "-" for d in present]
+        cells += [f"{row['learned']['total']:.2f}"] if "total" in row["learned"] else []
         shown.append([str(row["rank"]), row["picture"], *cells, ", ".join(missed)])
     if shown:
-        shell.table("", [">rank", "picture", *(f">{name}" for name in present), "missed"], shown)
+        scorer = [">learned"] if any("total" in row.get("learned", {}) for row in rows) else []
+        names = [f">{name}" for name in present]
+        shell.table("", [">rank", "picture", *names, *scorer, "missed"], shown)

@@ -80,7 +80,7 @@ async def _synthesize(
     async with AsyncExitStack() as stack:
         settings = await stack.enter_async_context(_with_purse(shell.settings, out))
         artifacts = Artifacts(f"{out.rstrip('/')}/pictures", ".png")
-        roles = await stack.enter_async_context(pooled(settings, artifacts))
+        roles = await stack.enter_async_context(pooled(settings, artifacts, scorer=False))
         report = await _gate(settings, roles, artifacts, out, anchors, progress)
         if not report.gate.passed:
             return None, report, stop

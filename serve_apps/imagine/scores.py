@@ -8,6 +8,7 @@ from actors.artifacts import Artifacts
 from actors.contracts import AuditVerdict, Dimension, Failure, Judgement, Picture, Prompt, Query
 from actors.reward import reward
 from actors.roles import Roles
+from actors.scorer.request import request_text
 from configs.reward import RewardSettings
 from serve_apps.imagine.pictures import take_in
 from serve_apps.imagine.schemas import ScoreItem, ScoresResponse, ScoreView, nearest_aspect
@@ -25,7 +26,7 @@ async def score(
     pictures = await asyncio.to_thread(_take_all, items, artifacts)
     queries = [_query(item, picture) for item, picture in zip(items, pictures, strict=True)]
     judged, audited = await asyncio.gather(roles.judge.judge(pictures, queries), roles.audit.check(pictures))
-    texts = [item.prompt or item.query for item in items]
+    texts = [request_text(query) for query in queries]
     learned = await roles.scorer.score(pictures, texts) if roles.scorer else [None] * len(items)
     reports = [
         _report(index, items[index], *parts, settings)

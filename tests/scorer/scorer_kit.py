@@ -15,12 +15,14 @@ from actors.scorer.model import AestheticModel
 from actors.scorer.patches import PatchBatch, collate, patchify
 from actors.scorer.text import Tokenizer
 
-SIDE, GRID = 4, 5
-IMAGE = ImageShape(patch=SIDE, grid=GRID, budget=30, width=32, layers=2, heads=2, output=16)
+torch.set_num_threads(1)  # beside other work, threads that wait for one another take a hundred times as long
+
+IMAGE = ImageShape(patch=4, grid=5, budget=30, width=32, layers=2, heads=2, output=16)
 TEXT = TextShape(vocabulary=260, width=16, layers=2, heads=2, intermediate=32, context=32, positions=34)
 ARCHITECTURE = Architecture(preset="tiny", image=IMAGE, text=TEXT, embed=24, hidden=16)
-SHAPES = ((20, 20), (28, 16), (16, 28), (60, 16), (16, 24))
-"""(width, height) px of pictures whose grids differ in length."""
+STEMMED = ImageShape(patch=32, grid=5, budget=30, width=32, layers=2, heads=2, output=16, stem=4)
+SHAPES = ((20, 20), (28, 16), (16, 28), (60, 16), (16, 24), (80, 16))
+"""(width, height) px of pictures whose grids all differ."""
 
 
 def tiny(seed: int = 0, architecture: Architecture = ARCHITECTURE) -> AestheticModel:

