@@ -8,7 +8,7 @@ import warnings
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from actors.contracts import ASPECTS, MAX_SIDE_PX
 from actors.errors import BadInput
@@ -52,6 +52,9 @@ def encode_png(pixels: Pixels) -> bytes:
 def decode(data: bytes) -> Pixels:
     """RGB pixels of a PNG, JPEG or WebP file; transparency is laid on white.
 
+    A JPEG or WebP picture is turned upright as its EXIF orientation says, an animation gives its first frame,
+    and 16-bit grey is brought to 8 bits.
+
     Raises:
         BadInput: not such a file, damaged, or larger than `MAX_BYTES` or `MAX_PIXELS`.
     """
@@ -83,7 +86,7 @@ def decode(data: bytes) -> Pixels:
 
 
 def _decode_plain(data: bytes, image: Image.Image) -> Pixels:
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None or bgr.shape[:2] != (image.height, image.width):
         raise OSError("damaged data")
     return np.ascontiguousarray(bgr[..., ::-1])
@@ -91,6 +94,10 @@ def _decode_plain(data: bytes, image: Image.Image) -> Pixels:
 
 def _flatten(image: Image.Image) -> Pixels:
     image.load()
+    if image.mode.startswith("I"):
+        return np.repeat((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.format != "PNG":
+        image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")

@@ -33,9 +33,9 @@ class StartSettings(RoomSettings):
 class FreezingSettings(RoomSettings):
     """Which blocks of the towers train, and from when on."""
 
-    head_epochs: float = Field(default=0.5, ge=0)
+    head_epochs: float = Field(default=0.25, ge=0)
     """Epochs in which projections and heads train alone."""
-    image_blocks: int = Field(default=5, ge=0)
+    image_blocks: int = Field(default=0, ge=0)
     """Last blocks of the image tower that train after that; as many as it has = all of it."""
     text_blocks: int = Field(default=2, ge=0)
     """Last blocks of the text tower that train after that."""
@@ -85,7 +85,7 @@ class RankingSettings(RoomSettings):
         min_length=1,
     )
     """Heads, and the weight of each in the loss."""
-    epochs: int = Field(default=8, ge=1)
+    epochs: int = Field(default=6, ge=1)
     batch: int = Field(default=32, ge=1)
     """Pairs a step, over all workers."""
     micro_tokens: int = Field(default=16384, ge=64)

@@ -46,7 +46,7 @@ def atelier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
     """Run `atelier ...` in an empty folder, with fake roles in place of Ray's and the process's own."""
 
     @asynccontextmanager
-    async def fake_host(settings: Settings) -> AsyncIterator[Roles]:
+    async def fake_host(settings: Settings, *, scorer: bool = True) -> AsyncIterator[Roles]:
         yield replace(fake_roles(), generator=PaintingGenerator(Artifacts(settings.paths.artifacts)))
 
     monkeypatch.chdir(tmp_path)

@@ -95,7 +95,7 @@ def test_a_folder_of_another_preset_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_large_preset_asks_for_its_weights() -> None:
-    with pytest.raises(BadInput, match=r"ranking\.start\.text is not set and preset vit-l-14 ships no weights"):
+    with pytest.raises(BadInput, match=r"start\.text is not set and preset vit-l-14 ships no weights"):
         start(SETTINGS.model_copy(update={"preset": "vit-l-14"}))
 
 

@@ -25,7 +25,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 
-from actors.contracts import derive_seed
+from actors.contracts import Dimension, derive_seed
 from actors.judge.measured.recogniser import Recogniser
 from actors.scorer.architecture import PRESETS
 from actors.scorer.checkpoint import save
@@ -218,7 +218,8 @@ def _process(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
     readings = make_readings(mine.readings, derive_seed(recipe.seed, "readings", rank))
     drawn = time.perf_counter()
     torch.manual_seed(recipe.seed)
-    model = AestheticModel(architecture)
+    # Heads are learnt from pairs; one stands for all.
+    model = AestheticModel(architecture.model_copy(update={"dimensions": (Dimension.TOTAL,)}))
     open_eyes(model)
     teach(model, tokenizer, lessons, readings, mine)
     trained = time.perf_counter()

@@ -1,0 +1,55 @@
+"""`atelier train ranking` and `atelier evaluate ranking`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+from tests.cluster.test_commands import one_sentence
+from tests.ranking.ranking_kit import dataset
+
+Atelier = Callable[..., Result]
+HERE = ("--set", "ranking.workers=0", "--set", "ranking.epochs=1")
+
+
+def test_a_dataset_becomes_a_scorer_that_scores_and_is_evaluated(atelier: Atelier, tmp_path: Path) -> None:
+    uri = dataset(tmp_path, 140)
+    result = atelier("train", "ranking", uri, *HERE, "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    run = Path(answer["path"])
+    assert {"scorer", "curves.png", "MODEL_CARD.md", "summary.json", "settings.json"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert answer["test"]["sets"]["judge"]["quality"]["dimensions"]["total"]["decided"]["n"] > 0
+    again = atelier("evaluate", "ranking", answer["scorer"], uri, "--json")
+    assert again.exit_code == 0, again.output
+    first, second = answer["test"]["sets"]["judge"], json.loads(again.stdout)["sets"]["judge"]
+    assert (
+        second["quality"]["dimensions"]["total"]["decided"]
+        == first["quality"]["dimensions"]["total"]["decided"]
+    )
+    assert second["baselines"] == first["baselines"]
+
+
+def test_a_run_that_is_over_is_finished_again_by_resume(atelier: Atelier, tmp_path: Path) -> None:
+    uri = dataset(tmp_path, 140)
+    first = json.loads(atelier("train", "ranking", uri, *HERE, "--json").stdout)
+    second = atelier("train", "ranking", uri, "--resume", first["path"], "--json")
+    assert second.exit_code == 0, second.output
+    assert json.loads(second.stdout)["version"] == first["version"]
+
+
+def test_what_cannot_be_trained_on_is_one_sentence(atelier: Atelier, tmp_path: Path) -> None:
+    assert "there is no dataset at nowhere" in one_sentence(atelier("train", "ranking", "nowhere"))
+    wrong = atelier("train", "ranking", "nowhere", "--set", "ranking.preset=huge")
+    assert "ranking.preset" in one_sentence(wrong) and "vit-l-14-336" in one_sentence(wrong)
+    assert "no run" in one_sentence(atelier("train", "ranking", "nowhere", "--resume", str(tmp_path)))
+
+
+def test_a_folder_without_a_scorer_is_named(atelier: Atelier, tmp_path: Path) -> None:
+    uri = dataset(tmp_path, 4)
+    assert "scorer.json" in one_sentence(atelier("evaluate", "ranking", str(tmp_path), uri))
