@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from actors.contracts import Contract, Dimension, PairRecord
+from actors.datasets import Dataset
 from actors.judge.calibration.reliability import interval
 from actors.pairs.folder import Folder
 from actors.pixels import decode
@@ -40,6 +41,7 @@ class Evaluation(Contract):
 
     scorer: str
     dataset: str
+    """sha256 of its manifest."""
     part: str
     """`test`: what the scorer's own split kept from it; `all`: a dataset it was not trained on."""
     sets: dict[Source, SetReport]
@@ -82,7 +84,11 @@ def evaluate(
         if rows:
             sets[source] = _set(scorer, pairs, rows, differences[rows], source, seed, tell)
     return Evaluation(
-        scorer=scorer.version, dataset=pairs.uri, part=pairs.part, sets=sets, ceiling=dict(ceiling or {})
+        scorer=scorer.version,
+        dataset=Dataset(pairs.uri).digest,
+        part=pairs.part,
+        sets=sets,
+        ceiling=dict(ceiling or {}),
     )
 
 
