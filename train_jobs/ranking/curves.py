@@ -29,7 +29,7 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
         seen = [(row["epoch"], row["validation"][name]) for row in watched if name in row["validation"]]
         validation.plot([x for x, _ in seen], [y for _, y in seen], marker=".", **_look(name))
     validation.set(title="pair accuracy, validation", xlabel="epoch", ylim=(0.45, 1.0))
-    validation.legend(fontsize=7, loc="lower right")
+    figure.legend(*validation.get_legend_handles_labels(), fontsize=8, loc="outside right center")
     for axes in (loss, training, validation):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
