@@ -131,10 +131,13 @@ class LocalWorker:
 
 
 @asynccontextmanager
-async def in_process(settings: Settings, artifacts: Artifacts | None = None) -> AsyncIterator[Roles]:
-    """All roles as workers inside this process. Pictures go to `artifacts`, or to the settings' store."""
+async def in_process(
+    settings: Settings, artifacts: Artifacts | None = None, *, scorer: bool = True
+) -> AsyncIterator[Roles]:
+    """All roles as workers inside this process; otherwise as `pooled`."""
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
-    workers = {name: LocalWorker(backend, artifacts) for name, backend in backends(settings).items()}
+    wanted = backends(settings, scorer).items()
+    workers = {name: LocalWorker(backend, artifacts) for name, backend in wanted}
     try:
         yield bundle(workers)
     finally:
@@ -152,8 +155,7 @@ async def pooled(
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
     hosts = {
         name: _host(name, backend, getattr(settings.pools, name), artifacts)
-        for name, backend in backends(settings).items()
-        if scorer or name != "scorer"
+        for name, backend in backends(settings, scorer).items()
     }
     try:
         await asyncio.gather(*(host.start() for host in hosts.values() if isinstance(host, WorkerPool)))
@@ -164,15 +166,15 @@ async def pooled(
         await asyncio.gather(*(host.close() for host in hosts.values()))
 
 
-def backends(settings: Settings) -> dict[str, BackendSettings]:
-    """The backend of each role that the settings have; a scorer is optional."""
+def backends(settings: Settings, scorer: bool = True) -> dict[str, BackendSettings]:
+    """The backend of each role that the settings have; without `scorer` never one of that."""
     found: dict[str, BackendSettings] = {
         "policy": settings.policy,
         "generator": settings.generator,
         "judge": settings.judge,
         "audit": settings.audit,
     }
-    if isinstance(settings.scorer, BackendSettings):
+    if scorer and isinstance(settings.scorer, BackendSettings):
         found["scorer"] = settings.scorer
     return found
 

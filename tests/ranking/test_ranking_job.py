@@ -106,7 +106,7 @@ def test_an_unknown_dimension_is_named() -> None:
 
 @pytest.mark.ray
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, ray_session: str) -> None:
     """SIGKILL of a worker at a random step; the curve equals that of a run that nobody disturbed."""
     uri = dataset(tmp_path, 160)
@@ -126,7 +126,7 @@ def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, ray_session: st
 
 def _kill_worker(folder: Path, step: int, address: str, killed: list[int]) -> None:
     """Kill one of this cluster's Ray Train workers once the curve in a folder has reached a step."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and not killed:
         time.sleep(0.02)
         try:
