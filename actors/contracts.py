@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -44,6 +45,16 @@ def content_id(*parts: object) -> str:
 def derive_seed(*parts: object) -> int:
     """A 31-bit seed from the parts: streams that differ in any part are independent."""
     return int(content_id(*parts)[:8], 16) & 0x7FFFFFFF
+
+
+def nearest_aspect(width: int, height: int) -> Aspect:
+    """The aspect ratio whose shape is nearest to a picture's."""
+
+    def distance(aspect: Aspect) -> float:
+        w, h = ASPECTS[aspect]
+        return abs(math.log(width / height * h / w))
+
+    return min(get_args(Aspect), key=distance)
 
 
 def detect_lang(text: str) -> Lang:
@@ -121,6 +132,11 @@ class Query(Contract):
             "seed": seed,
         }
         return cls.model_validate(fields)
+
+    @property
+    def words(self) -> str:
+        """All that the user wrote: the text, and the title given apart."""
+        return f"{self.text}\n{self.title}" if self.title else self.text
 
 
 class Strategy(Contract):

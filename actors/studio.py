@@ -79,7 +79,7 @@ class Studio:
         self, queries: Sequence[Query], strategy: Strategy, n: int, seed: int
     ) -> list[list[Prompt] | Failure]:
         """Prompts for each query that the audit lets pass, with what the bank recalls."""
-        verdicts = await self.roles.audit.check([_audited_text(query) for query in queries])
+        verdicts = await self.roles.audit.check([query.words for query in queries])
         allowed = [i for i, verdict in enumerate(verdicts) if _refusal(verdict, queries[i].id) is None]
         asked = [queries[i] for i in allowed]
         recalls = [self.bank.recall(query) if self.bank is not None else Recall() for query in asked]
@@ -181,10 +181,6 @@ def best(draws: Sequence[Draw]) -> Draw | None:
     """The draw to hand out: admitted before not admitted, then the highest reward; None if all failed."""
     finished = [draw for draw in draws if draw.reward is not None]
     return max(finished, key=lambda d: (d.admitted, d.reward.value if d.reward else 0.0), default=None)
-
-
-def _audited_text(query: Query) -> str:
-    return f"{query.text}\n{query.title}" if query.title else query.text
 
 
 def _refusal(verdict: AuditVerdict | Failure, item_id: str) -> Failure | None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from actors.contracts import ASPECTS, Dimension, PairRecord, PairSide, Prompt, Query, content_id
+from actors.contracts import (
+    Dimension,
+    PairRecord,
+    PairSide,
+    Prompt,
+    Query,
+    content_id,
+    nearest_aspect,
+)
 from actors.errors import BadInput
 from actors.pairs import labels
 from actors.pairs.dataset import Sample, picture_path, picture_shape, write_pairs
@@ -130,11 +137,6 @@ def _pairs(
             result.reject("pair is twice the same picture", case)
         else:
             yield _sample(query, (first, second), (ranked.ranks[i], ranked.ranks[j]), f"{index}", versions)
-
-
-def nearest_aspect(width: int, height: int) -> str:
-    """The aspect ratio whose shape is nearest to a picture's."""
-    return min(ASPECTS, key=lambda name: abs(math.log(width / height * ASPECTS[name][1] / ASPECTS[name][0])))
 
 
 def _shown(path: str, index: int, folder: Folder, result: Imported) -> _Shown | None:

@@ -22,11 +22,6 @@ class TextBatch:
 
     ids: Tensor
 
-    @property
-    def mask(self) -> Tensor:
-        """[texts, longest], True where there is a token."""
-        return self.ids != PAD
-
 
 class Tokenizer:
     """A `tokenizer.json` of the tokenizers library.

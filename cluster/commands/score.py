@@ -51,7 +51,7 @@ def score(
 
 async def _judge(shell: Shell, paths: list[Path], text: str, title: str | None) -> list[dict[str, Any]]:
     from actors.artifacts import Artifacts
-    from actors.contracts import Query
+    from actors.contracts import Query, nearest_aspect
     from actors.errors import BadInput
     from actors.hosts import in_process
     from actors.scorer.request import request_text
@@ -80,13 +80,6 @@ async def _judge(shell: Shell, paths: list[Path], text: str, title: str | None) 
         for (row, _, _), verdict, scores in zip(known, verdicts, learned, strict=True):
             row |= _described(verdict, scores)
     return rows
-
-
-def nearest_aspect(width: int, height: int) -> str:
-    """The aspect ratio that a picture's size is closest to."""
-    from actors.contracts import ASPECTS
-
-    return min(ASPECTS, key=lambda name: abs(width / height - ASPECTS[name][0] / ASPECTS[name][1]))
 
 
 def _stored(artifacts: Artifacts, path: Path) -> Picture:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from actors.contracts import ASPECTS, Aspect, CleanText, Draw, Query
+from actors.contracts import Aspect, CleanText, Draw, Query, nearest_aspect
 from serve_apps.imagine.jobs import ImagineJob, Status
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -140,19 +140,6 @@ def aspect_of_size(size: str) -> str:
     if not (1 <= len(width) <= 5 and 1 <= len(height) <= 5 and int(width) and int(height)):
         raise ValueError("accepted: sides of 1 to 99999 px")
     return size
-
-
-def nearest_aspect(width: int, height: int) -> Aspect:
-    """The aspect ratio that Atelier draws which is nearest to a size."""
-    ratio = width / height
-
-    def distance(aspect: str) -> float:
-        w, h = ASPECTS[aspect]
-        return max(ratio * h / w, w / h / ratio)
-
-    nearest: Any = min(ASPECTS, key=distance)
-    found: Aspect = nearest
-    return found
 
 
 class ImagesRequest(BaseModel):

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 
 from actors.artifacts import Artifacts
-from actors.contracts import AuditVerdict, Dimension, Failure, Judgement, Picture, Prompt, Query
+from actors.contracts import (
+    AuditVerdict,
+    Dimension,
+    Failure,
+    Judgement,
+    Picture,
+    Prompt,
+    Query,
+    nearest_aspect,
+)
 from actors.reward import reward
 from actors.roles import Roles
 from actors.scorer.request import request_text
 from configs.reward import RewardSettings
 from serve_apps.imagine.pictures import take_in
-from serve_apps.imagine.schemas import ScoreItem, ScoresResponse, ScoreView, nearest_aspect
+from serve_apps.imagine.schemas import ScoreItem, ScoresResponse, ScoreView
 
 
 async def score(

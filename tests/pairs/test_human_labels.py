@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.contracts import Dimension
+from actors.contracts import Dimension, nearest_aspect
 from actors.errors import BadInput
 from actors.pairs import labels
 from actors.pairs.dataset import read_pairs, read_samples
-from actors.pairs.human import Imported, import_labels, nearest_aspect
+from actors.pairs.human import Imported, import_labels
 from actors.pairs.labels import elements
 from actors.pairs.verify import verify_pairs
 from tests.pairs.pair_kit import picture, silent

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.contracts import ASPECTS
-from serve_apps.imagine.schemas import nearest_aspect
+from actors.contracts import ASPECTS, nearest_aspect
 from tests.serve_apps.app_kit import replica
 
 

@@ -11,13 +11,12 @@ from pydantic import Field
 
 from actors.contracts import Contract, Dimension, PairRecord
 from actors.datasets import Dataset
-from actors.judge.calibration.reliability import interval
 from actors.pairs.folder import Folder
 from actors.pixels import decode
 from actors.scorer.checkpoint import LoadedScorer
 from train_jobs.ranking.baselines import judge_features, laplacian_variance, random_baseline
 from train_jobs.ranking.data import Pictures
-from train_jobs.ranking.quality import TIE, Accuracy, Predicted, RankingQuality, Source, quality
+from train_jobs.ranking.quality import TIE, Accuracy, Predicted, RankingQuality, Source, accuracy, quality
 from train_jobs.ranking.scoring import pair_scores
 
 RESAMPLES = 400
@@ -117,7 +116,7 @@ def _set(
     unseen = None
     if pairs.wholly_unseen is not None:
         wholly = [place for place, i in enumerate(rows) if pairs.wholly_unseen[i]]
-        unseen = accuracy([records[i] for i in wholly], total[wholly], seed)
+        unseen = _total([records[i] for i in wholly], total[wholly], seed)
     return SetReport(
         quality=report,
         wholly_unseen=unseen,
@@ -126,20 +125,12 @@ def _set(
     )
 
 
-def accuracy(records: Sequence[PairRecord], differences: NDArray[np.float64], seed: int) -> Accuracy:
-    """How often differences a - b name the winner of the total; a difference of 0 counts one half."""
+def _total(records: Sequence[PairRecord], differences: NDArray[np.float64], seed: int) -> Accuracy:
+    """How often differences a - b name the winner of the total."""
     labels = np.array([record.labels.get(Dimension.TOTAL, 0.5) for record in records])
     decided = np.abs(labels - 0.5) >= TIE
-    if not decided.any():
-        return Accuracy(n=0)
-    sides = np.sign(differences[decided])
-    right = np.where(sides == 0, 0.5, (sides > 0) == (labels[decided] > 0.5)).astype(np.float64)
-    groups = [record.query.id for record, counts in zip(records, decided, strict=True) if counts]
-    return Accuracy(
-        n=int(decided.sum()),
-        accuracy=float(right.mean()),
-        interval=interval(right, groups, resamples=RESAMPLES, seed=seed),
-    )
+    groups = [records[place].query.id for place in np.flatnonzero(decided).tolist()]
+    return accuracy(differences[decided], labels[decided], groups, RESAMPLES, seed)
 
 
 def _by_generator(
@@ -148,7 +139,7 @@ def _by_generator(
     names = [record.versions.get("generator", "") for record in records]
     several = sorted(set(names)) if len(set(names)) > 1 else []
     return {
-        name: accuracy(
+        name: _total(
             [record for record, its in zip(records, names, strict=True) if its == name],
             total[[its == name for its in names]],
             seed,
@@ -164,12 +155,12 @@ def _baselines(records: Sequence[PairRecord], uri: str, seed: int, tell: Tell) -
         sharpness[place] = a - b
         tell("baselines", place + 1, len(records))
     found = {
-        "random": accuracy(records, random_baseline(len(records), seed), seed),
-        "laplacian variance": accuracy(records, sharpness, seed),
+        "random": _total(records, random_baseline(len(records), seed), seed),
+        "laplacian variance": _total(records, sharpness, seed),
     }
     features = [judge_features(record) for record in records]
     known = [place for place, feature in enumerate(features) if feature is not None]
     if known:
         values = np.array([features[place] or 0.0 for place in known])
-        found["mean of the judge's dimensions"] = accuracy([records[i] for i in known], values, seed)
+        found["mean of the judge's dimensions"] = _total([records[i] for i in known], values, seed)
     return found

@@ -233,18 +233,18 @@ def _dimension(
 ) -> DimensionQuality:
     own = predicted.present[:, column]
     decided = _decided(predicted, column)
-    accuracy = _accuracy(predicted, column, decided, resamples, seed)
+    found = _accuracy(predicted, column, decided, resamples, seed)
     difference, label = predicted.differences[own, column], predicted.labels[own, column]
     n = int(own.sum())
     if not n:
-        return DimensionQuality(n=0, decided=accuracy, temperature=temperature)
-    ties = 1.0 - accuracy.n / n
+        return DimensionQuality(n=0, decided=found, temperature=temperature)
+    ties = 1.0 - found.n / n
     probability = np.full(n, 0.5) if temperature is None else sigmoid(difference / temperature)
     return DimensionQuality(
         n=n,
-        decided=accuracy,
+        decided=found,
         tie_share=ties,
-        accuracy_ties_half=0.5 * ties + (1.0 - ties) * (accuracy.accuracy or 0.0),
+        accuracy_ties_half=0.5 * ties + (1.0 - ties) * (found.accuracy or 0.0),
         soft_accuracy=float(shares_right(_side(difference), label).mean()),
         soft_ceiling=float(np.maximum(label, 1 - label).mean()),
         ece=error_of(bins(probability, label)),
@@ -267,8 +267,8 @@ def _terciles(predicted: Predicted, resamples: int, seed: int) -> dict[Hardness,
     for place, name in enumerate[Hardness](("hard", "middle", "easy")):
         members = chosen & (third == place)
         ends = (float(gaps[members].min()), float(gaps[members].max())) if members.any() else None
-        accuracy = _accuracy(predicted, column, members, resamples, seed)
-        found[name] = Tercile(**accuracy.model_dump(), gaps=ends)
+        named = _accuracy(predicted, column, members, resamples, seed)
+        found[name] = Tercile(**named.model_dump(), gaps=ends)
     return found
 
 
@@ -278,11 +278,18 @@ def _decided(predicted: Predicted, column: int) -> Mask:
 
 
 def _accuracy(predicted: Predicted, column: int, members: Mask, resamples: int, seed: int) -> Accuracy:
-    if not members.any():
-        return Accuracy(n=0)
-    winner = (predicted.labels[members, column] > 0.5).astype(np.float64)
-    right = shares_right(_side(predicted.differences[members, column]), winner)
     groups = [predicted.groups[place] for place in np.flatnonzero(members)]
+    differences, labels = predicted.differences[members, column], predicted.labels[members, column]
+    return accuracy(differences, labels, groups, resamples, seed)
+
+
+def accuracy(
+    differences: Vector, labels: Vector, groups: Sequence[str], resamples: int, seed: int
+) -> Accuracy:
+    """How often differences a - b, [pairs], name the winner of labels 0..1 that all have one."""
+    if not len(labels):
+        return Accuracy(n=0)
+    right = shares_right(_side(differences), (labels > 0.5).astype(np.float64))
     return Accuracy(
         n=right.size,
         accuracy=float(right.mean()),

@@ -15,7 +15,6 @@ from actors.contracts import (
     PairSide,
     Picture,
     Prompt,
-    Query,
     Recall,
     Strategy,
     derive_seed,
@@ -79,11 +78,11 @@ class Stages:
         self, live: Sequence[Sample], prompts: Mapping[int, tuple[Prompt, Prompt]], ends: Ends
     ) -> None:
         texts = {p.text for sample in live for p in prompts[sample.index]}
-        texts |= {_asked(side.query) for sample in live for side in (sample.a, sample.b)}
+        texts |= {side.query.words for sample in live for side in (sample.a, sample.b)}
         ordered = sorted(texts)
         verdicts = dict(zip(ordered, await self.roles.audit.check(ordered) if ordered else [], strict=True))
         for sample in live:
-            mine = [*(p.text for p in prompts[sample.index]), _asked(sample.a.query), _asked(sample.b.query)]
+            mine = [*(p.text for p in prompts[sample.index]), sample.a.query.words, sample.b.query.words]
             _end_refused(sample, [verdicts[text] for text in mine], "audit_text", ends)
 
     async def _draw(
@@ -224,7 +223,3 @@ def _two(entries: Sequence[object], kind: type[T]) -> tuple[T, T]:
     first, second = entries
     assert isinstance(first, kind) and isinstance(second, kind)
     return first, second
-
-
-def _asked(query: Query) -> str:
-    return f"{query.text}\n{query.title}" if query.title else query.text

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -83,8 +82,3 @@ def reading_loss(embedded: Tensor, wanted: Tensor) -> Tensor:
     """How far embedded texts [batch, embed] are from the concepts that they name, [batch, CONCEPTS]."""
     logits = READ_SCALE * (embedded.float()[:, :CONCEPTS] - 0.5)
     return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(1).mean()
-
-
-def as_tensor(values: NDArray[np.float32]) -> Tensor:
-    """Shares memory."""
-    return torch.from_numpy(values)
