@@ -7,9 +7,9 @@ lines, and every way to break the title into lines is typeset and correlated wit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import cv2
@@ -25,6 +25,8 @@ LINE_HEIGHT = 24
 """Height in px to which a line's ink is brought before it is compared."""
 MAX_LINES = 4
 SLIP = 3
+ALIKE = 0.2
+"""Correlation of whole lines below which their cells are not compared."""
 WEIGHTS = (380, 760)
 """Weights of the typeface that stand for all."""
 _UNIT = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+")
@@ -48,12 +50,20 @@ ABSENT = TitleFound(0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class _Line:
-    """A candidate line of text: its ink brought to `LINE_HEIGHT`, aspect, and box x, y, w, h in px."""
+    """A candidate line of text: its ink 0 or 255, and box x, y, w, h in px."""
 
-    ink: Ink
-    aspect: float
+    mask: Mask
     box: tuple[int, int, int, int]
     light: bool
+
+    @cached_property
+    def aspect(self) -> float:
+        return self.box[2] / self.box[3]
+
+    @cached_property
+    def ink(self) -> Ink:
+        """Brought to `LINE_HEIGHT`."""
+        return _soft(self.mask.astype(np.float32) / np.float32(255), max(4, round(LINE_HEIGHT * self.aspect)))
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,7 @@ def find_title(pixels: Pixels, title: str) -> TitleFound:
     units = _UNIT.findall(title)
     if not lines or not units:
         return ABSENT
-    matches = {run: _best(run.text, lines) for run in _runs(title)}
-    quality, used = _cover(len(units), matches)
+    quality, used = _cover(len(units), _runs(title), lines)
     if not used:
         return ABSENT
     seen = [_ground(gray, line) for line in used]
@@ -119,17 +128,18 @@ def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
     for across, down in ((0.02, 0.004), (0.045, 0.008), (0.08, 0.016)):
         kernel = _rectangle(short * across, short * down)
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8, ltype=cv2.CV_16U)
-        for index in range(1, count):
-            x, y, w, h, area = (int(value) for value in stats[index])
-            box = (x, y, w, h)
-            if not (0.022 * short <= h <= 0.32 * short) or w < 0.7 * h or area < 0.18 * w * h or box in seen:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8, ltype=cv2.CV_16U)
+        w, h, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
+        likely = (0.022 * short <= h) & (h <= 0.32 * short) & (w >= 0.7 * h) & (area >= 0.18 * w * h)
+        likely[0] = False
+        for index in np.flatnonzero(likely).tolist():
+            x, y, width, height, _ = stats[index].tolist()
+            box = (x, y, width, height)
+            if box in seen:
                 continue
             seen.add(box)
-            part = slice(y, y + h), slice(x, x + w)
-            ink = np.asarray(np.where(labels[part] == index, mask[part], 0) / 255, np.float32)
-            width = max(4, round(LINE_HEIGHT * w / h))
-            yield _Line(_soft(ink, width), w / h, box, light)
+            part = slice(y, y + height), slice(x, x + width)
+            yield _Line(np.where(labels[part] == index, mask[part], np.uint8(0)), box, light)
 
 
 def _odd(size: float) -> int:
@@ -155,46 +165,64 @@ def _soft(ink: Ink, width: int) -> Ink:
     return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.9), np.float32)
 
 
-def _best(text: str, lines: list[_Line]) -> tuple[float, _Line]:
-    """The candidate that shows a text best, and how well: 0..1."""
+def _best(text: str, lines: list[_Line], bar: float) -> tuple[float, _Line]:
+    """The candidate that shows a text best and better than a bar 0..1, and how well; 0 where none does."""
     best = (0.0, lines[0])
     for weight in WEIGHTS:
         wanted = _typeset(text, weight)
         aspect = wanted.shape[1] / LINE_HEIGHT
-        for line in lines:
-            if 0.85 < line.aspect / aspect < 1.18:
-                quality = _likeness(wanted, line.ink)
-                if quality > best[0]:
-                    best = (quality, line)
+        likely = [line for line in lines if 0.85 < line.aspect / aspect < 1.18]
+        fitted = [np.asarray(cv2.resize(line.ink, wanted.shape[::-1]), np.float32) for line in likely]
+        alike = _correlations(wanted, fitted)
+        for index in sorted(range(len(likely)), key=lambda index: -alike[index]):
+            if alike[index] < ALIKE:
+                break
+            quality, line = _likeness(wanted, fitted[index], max(bar, best[0])), likely[index]
+            if quality > best[0]:
+                best = (quality, line)
     return best
 
 
-def _likeness(wanted: Ink, ink: Ink) -> float:
-    """How alike two lines of ink are: half the mean, half the worst, over cells of about one character.
+def _likeness(wanted: Ink, ink: Ink, bar: float) -> float:
+    """How alike two lines of ink of one size are: half the mean, half the worst, over cells of about one
+    character; 0 as soon as it cannot be more than the bar.
 
     A cell may slip sideways by `SLIP` px: glyphs set at another size stand at rounded places.
     """
-    fitted = cv2.resize(ink, (wanted.shape[1], LINE_HEIGHT), interpolation=cv2.INTER_LINEAR)
-    if _correlation(wanted, fitted) < 0.2:
-        return 0.0
-    wide = cv2.copyMakeBorder(fitted, 0, 0, SLIP, SLIP, cv2.BORDER_CONSTANT)
+    wide = cv2.copyMakeBorder(ink, 0, 0, SLIP, SLIP, cv2.BORDER_CONSTANT)
     cells = max(1, round(wanted.shape[1] / LINE_HEIGHT))
-    edges = np.linspace(0, wanted.shape[1], cells + 1).astype(int)
-    alike = [_slip(wanted[:, i:j], wide[:, i : j + 2 * SLIP]) for i, j in pairwise(edges)]
-    return float(0.5 * sum(alike) / cells + 0.5 * min(alike))
+    edges = np.linspace(0, wanted.shape[1], cells + 1).astype(int).tolist()
+    lost, worst = 0.0, 1.0
+    for i, j in pairwise(edges):
+        alike = _slip(wanted[:, i:j], wide[:, i : j + 2 * SLIP])
+        lost, worst = lost + (1 - alike) / cells, min(worst, alike)
+        if 0.5 * (1 - lost) + 0.5 * worst <= bar:
+            return 0.0
+    return 0.5 * (1 - lost) + 0.5 * worst
 
 
 def _slip(cell: Ink, window: Ink) -> float:
     """The best correlation of a cell at any place of a window; 0 where either is blank."""
-    if float(np.ptp(cell)) < 0.05 or float(np.ptp(window)) < 0.05:
+    if _blank(cell) or _blank(window):
         return 0.0
-    return max(0.0, float(cv2.matchTemplate(window, cell, cv2.TM_CCOEFF_NORMED).max()))
+    return max(0.0, cv2.minMaxLoc(cv2.matchTemplate(window, cell, cv2.TM_CCOEFF_NORMED))[1])
 
 
-def _correlation(a: Ink, b: Ink) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm > 1e-6 else 0.0
+def _blank(ink: Ink) -> bool:
+    low, high, _, _ = cv2.minMaxLoc(ink)
+    return high - low < 0.05
+
+
+def _correlations(wanted: Ink, lines: list[Ink]) -> list[float]:
+    """Of one line with each of others of its size, -1..1; 0 where one is blank."""
+    if not lines:
+        return []
+    inks = np.stack(lines).reshape(len(lines), -1)
+    inks = inks - inks.mean(1, keepdims=True)
+    centred = (wanted - wanted.mean()).ravel()
+    norms = np.sqrt(np.einsum("ij,ij->i", inks, inks) * (centred @ centred))
+    correlations: list[float] = np.where(norms > 1e-6, inks @ centred / np.maximum(norms, 1e-6), 0.0).tolist()
+    return correlations
 
 
 @lru_cache(maxsize=1024)
@@ -216,12 +244,19 @@ def _runs(title: str) -> tuple[_Run, ...]:
     return tuple(_Run(i, j, title[spans[i][0] : spans[j - 1][1]]) for i, j in sorted(breaks))
 
 
-def _cover(count: int, matches: dict[_Run, tuple[float, _Line]]) -> tuple[float, list[_Line]]:
-    """The best way to cover all units by runs: the least likeness of its lines, and the lines."""
+def _cover(count: int, runs: Sequence[_Run], lines: list[_Line]) -> tuple[float, list[_Line]]:
+    """The best way to cover all units by runs: the least likeness of its lines, and the lines.
+
+    Runs that start lower come first, the whole title on one line before all: a cover is as good as its worst
+    line, so a run that cannot beat the cover at hand is not looked for.
+    """
     best: list[tuple[float, list[_Line]]] = [(0.0, [])] * (count + 1)
     best[0] = (1.0, [])
-    for run in sorted(matches, key=lambda run: run.stop):
-        quality, line = matches[run]
+    for run in sorted(runs, key=lambda run: (run.start, -run.stop)):
+        bar = max(best[run.stop][0], best[count][0])
+        if best[run.start][0] <= bar:
+            continue
+        quality, line = _best(run.text, lines, bar)
         reached = min(best[run.start][0], quality)
         if reached > best[run.stop][0]:
             best[run.stop] = (reached, [*best[run.start][1], line])
