@@ -86,10 +86,11 @@ def decode(data: bytes) -> Pixels:
 
 
 def _decode_plain(data: bytes, image: Image.Image) -> Pixels:
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None or bgr.shape[:2] != (image.height, image.width):
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    if pixels is None or pixels.shape[:2] != (image.height, image.width):
         raise OSError("damaged data")
-    return np.ascontiguousarray(bgr[..., ::-1])
+    return np.asarray(pixels, np.uint8)
 
 
 def _flatten(image: Image.Image) -> Pixels:

@@ -74,6 +74,8 @@ class Architecture(Contract):
     text: TextShape
     embed: int = Field(default=512, ge=1)
     hidden: int = Field(default=512, ge=1)
+    squashed: bool = False
+    """Whether embeddings are brought to 0..1, each coordinate the presence of something; CLIP's are not."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     dimensions: tuple[Dimension, ...] = Field(default=tuple(Dimension), min_length=1)
 
@@ -98,10 +100,11 @@ PRESETS: dict[str, Architecture] = {
         preset="small",
         image=ImageShape(patch=32, grid=6, budget=40, width=160, layers=2, heads=5, output=160, stem=32),
         text=TextShape(
-            vocabulary=2048, width=96, layers=2, heads=3, intermediate=384, context=64, positions=66
+            vocabulary=2048, width=128, layers=2, heads=4, intermediate=512, context=64, positions=66
         ),
         embed=160,
         hidden=128,
+        squashed=True,
     ),
 }
 """Accepted names of architectures."""

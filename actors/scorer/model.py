@@ -13,6 +13,9 @@ from actors.scorer.patches import PatchBatch
 from actors.scorer.text import TextBatch, TextTower
 from actors.scorer.vision import VisionTower
 
+STEEPNESS = 4.0
+"""Log-odds of a squashed embedding for each unit of its projection, so that projections stay near one."""
+
 
 class AestheticModel(nn.Module):
     """Two towers, two projections, and a head for each dimension.
@@ -53,13 +56,14 @@ class AestheticModel(nn.Module):
 
     def see(self, pictures: PatchBatch) -> Tensor:
         """[pictures, embed]."""
-        seen: Tensor = self.image_projection(self.image(pictures))
-        return seen
+        return self._embedded(self.image_projection(self.image(pictures)))
 
     def read(self, texts: TextBatch) -> Tensor:
         """[texts, embed]."""
-        understood: Tensor = self.text_projection(self.text(texts))
-        return understood
+        return self._embedded(self.text_projection(self.text(texts)))
+
+    def _embedded(self, projected: Tensor) -> Tensor:
+        return torch.sigmoid(STEEPNESS * projected) if self.architecture.squashed else projected
 
     def score(self, seen: Tensor, understood: Tensor) -> Tensor:
         """Scores [pictures, dimensions] of embedded pictures and, row by row, their embedded requests."""

@@ -11,14 +11,18 @@ from torch.nn import functional
 
 from actors.scorer.patches import Grid, PatchBatch
 
-_TONE, _GRAIN = 24, 16
+TONE, GRAIN, SPOTS, WHERE = 24, 16, 48, 16
+"""Channels of tone and grain, of what is looked for anywhere, and of the coarse map that a glance keeps."""
+_MAP, _ZONES = 6, 3
 
 
 class Stem(nn.Module):
-    """Patches of 2 * 16 px -> one vector each.
+    """Patches of 2 * 16 px -> one vector each, and one of a glance at the whole picture.
 
     Three views of a patch are joined: shapes, from a picture halved and freed of its palette and light (each
-    channel brought to zero mean and unit deviation); tone, its plain colours; grain, at full size.
+    channel brought to zero mean and unit deviation); tone, its plain colours; grain, at full size. A glance
+    joins what shapes there are on average and at most (what is there), a coarse map of them (where it is),
+    their early features (texture), tone by zone, and how far the picture is from its mirror image.
     """
 
     def __init__(self, stem: int, width: int) -> None:
@@ -33,38 +37,61 @@ class Stem(nn.Module):
                 nn.Conv2d(deep, deep, 3, 1, 1),
             ]
         )
-        self.tone = nn.ModuleList([nn.Conv2d(3, _TONE, 1), nn.Conv2d(_TONE, _TONE, 1)])
-        self.grain = nn.Conv2d(3, _GRAIN, 3, 1, 1)
-        self.join = nn.Linear(deep + 2 * early + _TONE + 2 * _GRAIN, width)
+        self.tone = nn.ModuleList([nn.Conv2d(3, TONE, 1), nn.Conv2d(TONE, TONE, 1)])
+        self.grain = nn.Conv2d(3, GRAIN, 3, 1, 1)
+        self.spots, self.where = nn.Conv2d(deep, SPOTS, 1), nn.Conv2d(deep, WHERE, 1)
+        self.join = nn.Linear(deep + 2 * early + TONE + 2 * GRAIN, width)
+        looked_at = 2 * deep + _MAP**2 * WHERE + 3 * early + _ZONES**2 * TONE + 3 + SPOTS
+        self.glance = nn.Linear(looked_at, width)
 
-    def forward(self, batch: PatchBatch, longest: int) -> Tensor:
-        """[batch, longest, width], zero where a picture has no patch."""
+    def forward(self, batch: PatchBatch, longest: int) -> tuple[Tensor, Tensor]:
+        """[batch, longest, width], zero where a picture has no patch, and [batch, width]."""
         device = self.join.weight.device
         pixels = torch.from_numpy(batch.pixels).to(device)
         found = torch.zeros(len(batch.grids), longest, self.join.out_features, device=device)
+        glances = torch.zeros(len(batch.grids), self.join.out_features, device=device)
         for grid in dict.fromkeys(batch.grids):
             rows = torch.tensor([i for i, other in enumerate(batch.grids) if other == grid], device=device)
-            tokens = self._tokens(_whole(pixels[rows, : len(grid)], grid))
+            tokens, glance = self._look(_whole(pixels[rows, : len(grid)], grid))
             found = found.to(tokens.dtype).index_copy(
                 0, rows, functional.pad(tokens, (0, 0, 0, longest - len(grid)))
             )
-        return found
+            glances = glances.to(glance.dtype).index_copy(0, rows, glance)
+        return found, glances
 
-    def _tokens(self, pictures: Tensor) -> Tensor:
-        """[n, 3, height, width] in 0..1 -> [n, patches, width]."""
-        x, early = _freed(functional.avg_pool2d(pictures, 2)), pictures
+    def _look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """[n, 3, height, width] in 0..1 -> [n, patches, width] and [n, width]."""
+        free = _freed(functional.avg_pool2d(pictures, 2))
+        shapes, early = free, free
         for place, convolution in enumerate(self.shapes):
-            x = functional.relu(convolution(x))
+            shapes = functional.relu(convolution(shapes))
             if place == 1:
-                early = x
-        size = (x.shape[2], x.shape[3])
+                early = shapes
         tone = functional.avg_pool2d(pictures, 8)
         for convolution in self.tone:
             tone = functional.relu(convolution(tone))
+        return self._tokens(pictures, shapes, early, tone), self._glance(free, shapes, early, tone)
+
+    def _tokens(self, pictures: Tensor, shapes: Tensor, early: Tensor, tone: Tensor) -> Tensor:
+        size = (shapes.shape[2], shapes.shape[3])
         grain = functional.relu(self.grain(pictures))
-        views = [x, *_pooled(early, size), functional.adaptive_avg_pool2d(tone, size), *_pooled(grain, size)]
-        tokens: Tensor = self.join(torch.cat(views, 1).flatten(2).transpose(1, 2))
+        tones = functional.adaptive_avg_pool2d(tone, size)
+        views = torch.cat([shapes, *_pooled(early, size), tones, *_pooled(grain, size)], 1)
+        tokens: Tensor = self.join(views.flatten(2).transpose(1, 2))
         return tokens
+
+    def _glance(self, free: Tensor, shapes: Tensor, early: Tensor, tone: Tensor) -> Tensor:
+        where = functional.adaptive_avg_pool2d(functional.relu(self.where(shapes)), _MAP)
+        views = [
+            *(shapes.mean((2, 3)), shapes.amax((2, 3))),
+            where.flatten(1),
+            *(early.mean((2, 3)), early.amax((2, 3)), early.square().mean((2, 3)).add(1e-6).sqrt()),
+            functional.adaptive_avg_pool2d(tone, _ZONES).flatten(1),
+            (free - free.flip(3)).abs().mean((2, 3)),
+            self.spots(shapes).amax((2, 3)),
+        ]
+        glance: Tensor = self.glance(torch.cat(views, 1))
+        return glance
 
 
 def _whole(patches: Tensor, grid: Grid) -> Tensor:

@@ -107,9 +107,11 @@ class VisionTower(nn.Module):
         """
         device = self.class_embedding.device
         valid = torch.from_numpy(batch.valid).to(device)
-        embedded = self._embedded(batch)
+        embedded, glance = self._embedded(batch)
         embedded = (embedded + self._places(batch.grids, valid.shape[1])) * valid[..., None]
         start = (self.class_embedding + self.positional_embedding[0]).expand(len(valid), 1, -1)
+        if glance is not None:
+            start = start + glance[:, None]
         x: Tensor = self.ln_pre(torch.cat([start, embedded.to(start.dtype)], 1))
         seen = None
         if not bool(batch.valid.all()):
@@ -118,13 +120,14 @@ class VisionTower(nn.Module):
             x = block(x, seen)
         return x
 
-    def _embedded(self, batch: PatchBatch) -> Tensor:
-        """[batch, longest, width], each patch by itself or, with a stem, with what is around it."""
+    def _embedded(self, batch: PatchBatch) -> tuple[Tensor, Tensor | None]:
+        """Each patch by itself, [batch, longest, width]; or, with a stem, with what is around it, and what a
+        glance at the picture shows, [batch, width]."""
         if self.shape.stem is not None:
-            found: Tensor = self.stem(batch, batch.pixels.shape[1])
+            found: tuple[Tensor, Tensor] = self.stem(batch, batch.pixels.shape[1])
             return found
         pixels = torch.from_numpy(batch.pixels).to(self.class_embedding.device)
-        return functional.linear(self._normalised(pixels), self.conv1.weight.flatten(1))
+        return functional.linear(self._normalised(pixels), self.conv1.weight.flatten(1)), None
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """uint8 [..., 3 * patch * patch] -> float, each channel shifted and scaled."""

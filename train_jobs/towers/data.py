@@ -25,8 +25,6 @@ from actors.scorer.request import request_text
 from train_jobs.towers.concepts import FACETS, asked
 
 LONG_SIDE = 256
-TITLES_LOOKED_FOR = 0.4
-"""Share of titled pictures in which the title is looked for, which takes longer than all the rest."""
 _LANGS: tuple[Lang, ...] = ("en", "zh")
 Float = NDArray[np.float32]
 
@@ -35,15 +33,12 @@ Float = NDArray[np.float32]
 class Lesson:
     """One picture and what its teacher says of it.
 
-    `subjects` [subjects] presence 0..1; `facets` [classes of all facets] distributions, joined in the order
-    of `FACETS`; `measures` [MEASURES] with NaN where not measured; `places` uint8 [rows, cols, subjects], 255
+    `seen` [SEEN] 0..1, each coordinate as `concepts` has it; `places` uint8 [rows, cols, subjects], 255
     times the chance that a patch shows the subject.
     """
 
     picture: Patches
-    subjects: Float
-    facets: Float
-    measures: Float
+    seen: Float
     places: NDArray[np.uint8]
 
 
@@ -64,33 +59,20 @@ def make_readings(count: int, seed: int) -> tuple[list[str], Float]:
     return [request_text(query) for query in queries], np.stack([asked(query) for query in queries])
 
 
-def mirrored(lesson: Lesson, side: int) -> Lesson:
-    """The lesson of the picture's mirror image; `side` is that of a patch, px."""
-    grid = lesson.picture.grid
-    pixels = lesson.picture.pixels.reshape(grid.rows, grid.cols, 3, side, side)[:, ::-1, :, :, ::-1]
-    picture = Patches(pixels.reshape(len(grid), -1), grid)
-    return Lesson(picture, lesson.subjects, lesson.facets, lesson.measures, lesson.places[:, ::-1])
-
-
-def _drawings(count: int, seed: int) -> Iterator[tuple[Pixels, str | None, bool]]:
+def _drawings(count: int, seed: int) -> Iterator[tuple[Pixels, str | None]]:
     for index in range(count):
         dice = random.Random(derive_seed(seed, "drawing", index))
         query = make_query(seed, index)
         text = grammar.prompt(query, seed, index) if dice.random() < 0.67 else request_text(query)
-        pixels = render(plan(text, query.aspect, dice.randrange(2**31)), LONG_SIDE)
-        yield pixels, query.title, dice.random() < TITLES_LOOKED_FOR
+        yield render(plan(text, query.aspect, dice.randrange(2**31)), LONG_SIDE), query.title
 
 
-def _lesson(
-    pixels: Pixels, title: str | None, looked_for: bool, teacher: Recogniser, shape: ImageShape
-) -> Lesson:
+def _lesson(pixels: Pixels, title: str | None, teacher: Recogniser, shape: ImageShape) -> Lesson:
     picture, seen = patchify(pixels, shape), teacher.logits(pixels)
+    facets = [seen[facet].softmax(0) for facet in FACETS]
+    classes = torch.cat([torch.sigmoid(seen["subject"]), *facets]).numpy()
     return Lesson(
-        picture,
-        torch.sigmoid(seen["subject"]).numpy(),
-        torch.cat([seen[facet].softmax(0) for facet in FACETS]).numpy(),
-        _measures(pixels, title, looked_for),
-        _places(seen["map"], picture.grid),
+        picture, np.concatenate([classes, _measures(pixels, title)]), _places(seen["map"], picture.grid)
     )
 
 
@@ -101,20 +83,20 @@ def _places(logits: torch.Tensor, grid: Grid) -> NDArray[np.uint8]:
         return (torch.sigmoid(spread).permute(1, 2, 0) * 255).round().byte().numpy()
 
 
-def _measures(pixels: Pixels, title: str | None, looked_for: bool) -> Float:
-    """Each brought to about -1..1: legibility of the title, light, craft."""
+def _measures(pixels: Pixels, title: str | None) -> Float:
+    """Each 0..1: legibility of the title, light, craft."""
     light, made, legible = tone(pixels), craft(pixels), 0.0
     if title:
-        found = find_title(pixels, title) if looked_for else None
-        legible = np.nan if found is None else _unit(2 * found.match - 0.5) * _unit(2 * found.contrast)
+        found = find_title(pixels, title)
+        legible = _unit(2 * found.match - 0.5) * _unit(2 * found.contrast)
     values = (
         legible,
-        light.spread / 50 - 1,
+        light.spread / 100,
         light.blown,
         light.crushed,
-        2 * made.sharp - 1,
-        20 * made.noise,
-        2 * made.banding - 1,
+        made.sharp,
+        _unit(10 * made.noise),
+        made.banding,
         made.clipped,
     )
     return np.array(values, np.float32)

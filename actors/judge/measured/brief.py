@@ -32,10 +32,11 @@ class Brief:
 
     def __init__(self, tables: dict[str, Any]) -> None:
         self._tables = tables
-        self._temperament = {
+        self.temperament: dict[str, str] = {
             subject: name for name, subjects in tables["temperament"].items() for subject in subjects
         }
-        if missing := set(keys("subject")) - set(self._temperament):
+        """Of each subject: sky, water, plant, ..."""
+        if missing := set(keys("subject")) - set(self.temperament):
             raise BadInput(f"the brief gives no temperament to {', '.join(sorted(missing))}; add them")
 
     @classmethod
@@ -74,7 +75,7 @@ class Brief:
             if speaker in table and (key := reading.first(speaker)):
                 return frozenset(table[speaker][key])
         subject = reading.first("subject")
-        return frozenset(table["temperament"][self._temperament[subject] if subject else "abstract"])
+        return frozenset(table["temperament"][self.temperament[subject] if subject else "abstract"])
 
 
 def _named(reading: Reading, facet: Facet) -> frozenset[str] | None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from actors.judge.measured.network import CLASSES, INPUT_SIZES, Network, fused
 from actors.pixels import Pixels
@@ -61,11 +61,15 @@ class Recogniser:
         numbers hang on its company, and equal pictures would not get equal scores."""
         return [self._look(picture) for picture in pictures]
 
-    def convolutions(self) -> tuple[list[nn.Conv2d], list[nn.Conv2d]]:
-        """Those that see shapes and those that see tone, their normalisations folded in, in order."""
-        parts = (nn.Sequential(*self._network.stem, *self._network.trunk), self._network.tone)
-        shapes, tone = ([each for each in part.modules() if isinstance(each, nn.Conv2d)] for part in parts)
-        return shapes, tone
+    @property
+    def network(self) -> Network:
+        """In eval mode, its normalisations folded into the convolutions."""
+        return self._network
+
+    @property
+    def thresholds(self) -> Tensor:
+        """Log-odds of the network above which a subject counts as present, [subjects]."""
+        return torch.from_numpy(self._thresholds)
 
     def logits(self, picture: Pixels) -> Mapping[str, Tensor]:
         """The network's own answers about one picture, without the batch's axis; see `Network`.
@@ -76,7 +80,7 @@ class Recogniser:
         with torch.inference_mode():
             rows = self._network(as_input(torch.from_numpy(seen[None])))
             answers = {name: row[0] for name, row in rows.items()}
-            answers["subject"] = answers["subject"][:-1] - torch.from_numpy(self._thresholds)
+            answers["subject"] = answers["subject"][:-1] - self.thresholds
         return answers
 
     def _look(self, picture: Pixels) -> Recognition:
