@@ -44,19 +44,20 @@ class AestheticModel(nn.Module):
             }
         )
 
-    def forward(self, pictures: PatchBatch, texts: TextBatch, text_of: Tensor) -> Tensor:
+    def forward(self, pictures: PatchBatch | Tensor, texts: TextBatch, text_of: Tensor) -> Tensor:
         """Scores [pictures, dimensions], float32, without a fixed range.
 
         Args:
-            pictures: the pictures.
+            pictures: the pictures, or what the image tower made of them, [pictures, output].
             texts: the requests, each once however many pictures it has.
             text_of: int64 [pictures], the row of each picture's request.
         """
         return self.score(self.see(pictures), self.read(texts)[text_of.to(self.device)])
 
-    def see(self, pictures: PatchBatch) -> Tensor:
-        """[pictures, embed]."""
-        return self._embedded(self.image_projection(self.image(pictures)))
+    def see(self, pictures: PatchBatch | Tensor) -> Tensor:
+        """[pictures, embed], of pictures or of what the image tower made of them."""
+        seen = pictures if isinstance(pictures, Tensor) else self.image(pictures)
+        return self._embedded(self.image_projection(seen))
 
     def read(self, texts: TextBatch) -> Tensor:
         """[texts, embed]."""

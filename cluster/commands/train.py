@@ -8,9 +8,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -122,35 +122,31 @@ def _fit(
     place = dataset if "://" in dataset else str(Path(dataset).absolute())
     folder = run.path.absolute()
     if room.workers == 0:
-        with _followed(run.path, room.epochs, progress):
+        with _followed(run.path, progress):
             return train_here(room, place, bad, folder)
     progress("starting Ray", 0, 1)
     from cluster.session import session
 
     with session(shell.settings, verbose=shell.verbose):
         progress("starting Ray", 1, 1)
-        with _followed(run.path, room.epochs, progress):
+        with _followed(run.path, progress):
             return train_on_ray(room, place, bad, folder)
 
 
 @contextmanager
-def _followed(folder: Path, epochs: int, progress: Progress) -> Iterator[None]:
-    """Tell of the steps that the curve in a run's folder has, while training goes on elsewhere."""
-    from train_jobs.ranking.job import CURVE
+def _followed(folder: Path, progress: Progress) -> Iterator[None]:
+    """Tell how far the run in a folder is, while training goes on elsewhere."""
+    from train_jobs.ranking.job import PROGRESS
 
     done = threading.Event()
 
     def follow() -> None:
         while not done.wait(POLL_S):
-            try:
-                rows: list[dict[str, Any]] = json.loads((folder / CURVE).read_text("utf-8"))
-            except (OSError, ValueError):
-                continue
-            steps = [row for row in rows if "loss" in row]
-            if steps:
-                last = steps[-1]
-                progress("training, steps", last["step"], round(last["step"] / last["epoch"] * epochs))
+            with suppress(OSError, ValueError):
+                stage, told, total = json.loads((folder / PROGRESS).read_text("utf-8"))
+                progress(stage, told, total)
 
+    (folder / PROGRESS).unlink(missing_ok=True)
     progress("training, steps", 0, 0)
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -15,8 +15,10 @@ from actors.scorer.model import AestheticModel
 from configs.ranking import FreezingSettings, RankingSettings, RateSettings
 from tests.ranking.ranking_kit import TINY, dataset
 from tests.scorer.scorer_kit import tokenizer
+from train_jobs.ranking import loop
 from train_jobs.ranking.data import Pictures, usable
-from train_jobs.ranking.loop import ALONE, Keep, Parts, Ranks, Training
+from train_jobs.ranking.loop import Keep, Parts, Training, Watch
+from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.state import TrainingState
 
 SETTINGS = RankingSettings(
@@ -42,12 +44,14 @@ def training(
     ranks: Ranks = ALONE,
     keep: Keep = lambda state, row: None,
     state: TrainingState | None = None,
+    watch: Watch = lambda stage, done, total: None,
 ) -> Training:
     records = usable(uri, frozenset())
     torch.manual_seed(5)
     parts = Parts(records[12:], records[:12])
     pictures = Pictures(uri, TINY.image, 64)
-    return Training(settings, AestheticModel(TINY), tokenizer(folder), parts, pictures, ranks, keep, state)
+    model, words = AestheticModel(TINY), tokenizer(folder)
+    return Training(settings, model, words, parts, pictures, ranks, keep, state, watch)
 
 
 def test_it_learns_each_dimension_by_itself(tmp_path: Path) -> None:
@@ -91,6 +95,24 @@ def test_frozen_towers_do_not_move_until_their_time(tmp_path: Path) -> None:
     assert not torch.equal(last[block], before[block])
     frozen = "text.transformer.encoder.layer.0.output.dense.weight"
     assert torch.equal(last[frozen], before[frozen])
+
+
+def test_a_frozen_image_tower_looks_at_a_picture_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = dataset(tmp_path, 60)
+    frozen = FreezingSettings(head_epochs=0.5, image_blocks=0, text_blocks=1)
+    settings = SETTINGS.model_copy(update={"freezing": frozen})
+    told: list[tuple[str, int, int]] = []
+    run = training(tmp_path, uri, settings, watch=lambda *row: told.append(row))
+    looks = [row for row in told if row[0] == "looking at pictures"]
+    assert looks[-1][1:] == (120, 120)
+    monkeypatch.setattr(run._model.image, "forward", None)
+    once = flat(run.run())
+    assert [row for row in told if row[0] == "training, steps"][-1][2] == run.steps
+    monkeypatch.setattr(loop, "Seen", lambda model, pictures, *rest: pictures)
+    every_time = flat(training(tmp_path, uri, settings).run())
+    assert once == pytest.approx(every_time, abs=1e-5)
 
 
 def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:

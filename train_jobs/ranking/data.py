@@ -108,7 +108,11 @@ class Pictures:
 
     def pairs(self, records: Sequence[PairRecord]) -> list[Patches]:
         """The pictures a, b, a, b, ... of some pairs."""
-        return [self._one(side) for record in records for side in (record.a, record.b)]
+        return self.several([side for record in records for side in (record.a, record.b)])
+
+    def several(self, sides: Sequence[PairSide]) -> list[Patches]:
+        """These pictures."""
+        return [self._one(side) for side in sides]
 
     def ahead(self, batches: Sequence[Sequence[PairRecord]]) -> Iterator[list[Patches]]:
         """`pairs` of each batch in turn, the next ones prepared while one is used."""

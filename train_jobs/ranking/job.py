@@ -22,13 +22,14 @@ from actors.errors import StageFailed
 from configs.ranking import RankingSettings
 from train_jobs.ranking.data import Pictures, usable
 from train_jobs.ranking.loggers import Send, flat, loggers
-from train_jobs.ranking.loop import Parts, Ranks, Training
+from train_jobs.ranking.loop import Parts, Training, Watch
+from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.split import Split, split
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
 
 CHECKPOINTS_KEPT = 2
-CURVE = "curve.json"
+CURVE, PROGRESS = "curve.json", "progress.json"
 
 
 def split_of(records: list[PairRecord], settings: RankingSettings) -> Split:
@@ -54,7 +55,7 @@ def train_here(settings: RankingSettings, uri: str, bad: frozenset[str], folder:
             publish(fresh)
             _replace(fresh, kept)
 
-        return _training(settings, uri, bad, Ranks(), keep, state).run()
+        return _training(settings, uri, bad, ALONE, keep, state, _watcher(folder)).run()
 
 
 def train_on_ray(
@@ -114,15 +115,17 @@ def _worker(config: dict[str, Any]) -> None:
             state = TrainingState.load(Path(path))
     with ExitStack() as stack:
         publish: Callable[[TrainingState], None] = lambda fresh: None  # noqa: E731
+        watch: Watch = lambda stage, done, total: None  # noqa: E731
         if ranks.rank == 0:
             folder = Path(config["folder"])
             publish = _publisher(stack.enter_context(loggers(settings, folder)), folder, state)
+            watch = _watcher(folder)
 
         def keep(fresh: TrainingState, row: dict[str, Any]) -> None:
             publish(fresh)
             _report(fresh, ranks)
 
-        _training(settings, config["uri"], frozenset(config["bad"]), ranks, keep, state).run()
+        _training(settings, config["uri"], frozenset(config["bad"]), ranks, keep, state, watch).run()
 
 
 def _training(
@@ -132,6 +135,7 @@ def _training(
     ranks: Ranks,
     keep: Callable[[TrainingState, dict[str, Any]], None],
     state: TrainingState | None,
+    watch: Watch,
 ) -> Training:
     records = usable(uri, bad)
     parts = split_of(records, settings)
@@ -146,6 +150,7 @@ def _training(
         ranks,
         keep,
         state,
+        watch,
     )
 
 
@@ -170,11 +175,20 @@ def _publisher(send: Send, folder: Path, state: TrainingState | None) -> Callabl
         for row in fresh.progress.curve[sent:]:
             send(int(row["step"]), flat(row))
         sent = len(fresh.progress.curve)
-        temporary = folder / f"{CURVE}.tmp"
-        temporary.write_text(json.dumps(fresh.progress.curve), "utf-8")
-        temporary.replace(folder / CURVE)
+        _put(folder / CURVE, fresh.progress.curve)
 
     return publish
+
+
+def _watcher(folder: Path) -> Watch:
+    """Writes into the folder how far the run is, for whoever waits in another process."""
+    return lambda stage, done, total: _put(folder / PROGRESS, [stage, done, total])
+
+
+def _put(path: Path, value: Any) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(value), "utf-8")
+    temporary.replace(path)
 
 
 def _replace(state: TrainingState, kept: Path) -> None:

@@ -81,3 +81,4 @@ def _wandb(settings: RankingSettings, folder: Path) -> Iterator[Send]:
         yield lambda step, values: run.log(dict(values), step=step)
     finally:
         run.finish()
+        wandb.teardown()

@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from actors.contracts import PairRecord, derive_seed
 from actors.scorer.model import AestheticModel
-from actors.scorer.patches import Patches
 from actors.scorer.text import Tokenizer
 from configs.ranking import RankingSettings
 from train_jobs.ranking.batches import Batch, micro, plan
 from train_jobs.ranking.data import Pictures, lengths
+from train_jobs.ranking.frozen import Seen
 from train_jobs.ranking.loss import RankingTargets, combined_ranking_loss, label_counts
 from train_jobs.ranking.quality import TIE, Predicted, quality
+from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.schedule import Stage, rate_at, stage_at
-from train_jobs.ranking.scoring import computing, forward, pair_scores
+from train_jobs.ranking.scoring import Looked, Source, computing, forward, pair_scores
 from train_jobs.ranking.state import (
     Progress,
     Tensors,
@@ -35,23 +36,8 @@ from train_jobs.ranking.state import (
 LOG_STEPS = 10
 Keep = Callable[[TrainingState, dict[str, Any]], None]
 """Called on every rank after each checkpoint's step, with the newest row of the curve."""
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """The processes that train together, and which of them this is."""
-
-    rank: int = 0
-    size: int = 1
-
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, in place."""
-        if self.size > 1:
-            distributed.all_reduce(values)
-        return values
-
-
-ALONE = Ranks()
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much of it is done."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +55,7 @@ class Training:
         model: on its device, the same on every rank.
         keep: told of every checkpoint.
         state: to go on from.
+        watch: told of progress.
     """
 
     def __init__(
@@ -81,9 +68,10 @@ class Training:
         ranks: Ranks = ALONE,
         keep: Keep = lambda state, row: None,
         state: TrainingState | None = None,
+        watch: Watch = lambda stage, done, total: None,
     ) -> None:
         self._settings, self._model, self._tokenizer = settings, model, tokenizer
-        self._parts, self._pictures, self._ranks, self._keep = parts, pictures, ranks, keep
+        self._parts, self._ranks, self._keep, self._watch = parts, ranks, keep, watch
         self._dimensions = model.architecture.dimensions
         self._weights = torch.tensor([settings.dimensions[name] for name in self._dimensions])
         self._lengths = lengths(parts.train, model.architecture.image)
@@ -96,6 +84,10 @@ class Training:
             self._average = {name: value.detach().clone() for name, value in model.state_dict().items()}
         if state:
             self._restore(state)
+        self._pictures: Source = pictures
+        if settings.freezing.image_blocks == 0:
+            every = [*parts.train, *parts.validation]
+            self._pictures = Seen(model, pictures, every, ranks, settings.precision, watch)
         self._stage: Stage | None = None
         self._module: nn.Module = model
         self._sums = torch.zeros(1 + 3 * len(self._dimensions), dtype=torch.float64)
@@ -120,7 +112,7 @@ class Training:
         settings = self._settings
         return plan(self._lengths, settings.batch, self._ranks.size, settings.seed, epoch)
 
-    def _step(self, batch: Batch, pictures: list[Patches]) -> None:
+    def _step(self, batch: Batch, pictures: Looked) -> None:
         """One optimiser step on this rank's share of a batch, accumulated over micro batches."""
         step, settings = self._progress.step, self._settings
         self._enter(stage_at(step, self.steps_per_epoch, settings.freezing))
@@ -149,8 +141,9 @@ class Training:
         self._follow()
         if self._progress.step % LOG_STEPS == 0:
             self._log()
+            self._watch("training, steps", self._progress.step, self.steps)
 
-    def _learn(self, records: Sequence[PairRecord], pictures: Sequence[Patches], counts: Tensor) -> None:
+    def _learn(self, records: Sequence[PairRecord], pictures: Looked, counts: Tensor) -> None:
         scores = forward(self._module, self._tokenizer, records, pictures)
         targets = RankingTargets.of(records, self._dimensions)
         first, second = scores[0::2], scores[1::2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +18,16 @@ from actors.scorer.patches import Patches, collate
 from actors.scorer.request import request_text
 from actors.scorer.text import Tokenizer
 from configs.ranking import Precision
-from train_jobs.ranking.data import Pictures
+
+Looked = Sequence[Patches] | Tensor
+"""Pictures, or what the image tower made of them."""
+
+
+class Source(Protocol):
+    """Where the pictures of pairs come from."""
+
+    def ahead(self, batches: Sequence[Sequence[PairRecord]]) -> Iterator[Looked]:
+        """The pictures a, b, a, b, ... of each batch in turn."""
 
 
 @contextlib.contextmanager
@@ -33,19 +43,20 @@ def computing(device: str, precision: Precision) -> Iterator[None]:
 
 
 def forward(
-    module: nn.Module, tokenizer: Tokenizer, records: Sequence[PairRecord], pictures: Sequence[Patches]
+    module: nn.Module, tokenizer: Tokenizer, records: Sequence[PairRecord], pictures: Looked
 ) -> Tensor:
     """Scores [2 * pairs, dimensions] of the pictures a, b, a, b, ...; a pair's request is read once."""
     texts = tokenizer([request_text(record.query) for record in records])
     text_of = torch.arange(len(records)).repeat_interleave(2)
-    scores: Tensor = module(collate(pictures), texts, text_of)
+    looked_at = pictures if isinstance(pictures, Tensor) else collate(pictures)
+    scores: Tensor = module(looked_at, texts, text_of)
     return scores
 
 
 def pair_scores(
     model: AestheticModel,
     tokenizer: Tokenizer,
-    pictures: Pictures,
+    pictures: Source,
     records: Sequence[PairRecord],
     *,
     batch: int = 32,
