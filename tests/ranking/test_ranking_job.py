@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,6 +75,38 @@ def test_a_run_in_this_process_ends_as_a_scorer_with_its_card(tmp_path: Path) ->
     assert (strangers.part, len(strangers.records)) == ("all", 30)
 
 
+def test_a_process_that_is_killed_goes_on_to_the_same_curve(tmp_path: Path) -> None:
+    """SIGKILL at a random step, in this process's stead."""
+    uri = dataset(tmp_path, 160)
+    whole, struck = tmp_path / "whole", tmp_path / "struck"
+    whole.mkdir()
+    struck.mkdir()
+    expected = numbers(train_here(SETTINGS, uri, frozenset(), whole))
+    code = (
+        "import sys, pathlib; from tests.ranking.test_ranking_job import SETTINGS, train_here;"
+        "train_here(SETTINGS, sys.argv[1], frozenset(), pathlib.Path(sys.argv[2]))"
+    )
+    moment = random.randint(1, 8)
+    process = subprocess.Popen([sys.executable, "-c", code, uri, str(struck)])
+    try:
+        while not _reached(struck, moment):
+            assert process.poll() is None, f"the run was over before step {moment}"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    found = numbers(train_here(SETTINGS, uri, frozenset(), struck))
+    assert found == pytest.approx(expected, abs=1e-6), f"killed at step {moment}"
+
+
+def _reached(folder: Path, step: int) -> bool:
+    try:
+        rows = json.loads((folder / CURVE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(rows) and rows[-1]["step"] >= step
+
+
 def test_human_labels_are_reported_apart(tmp_path: Path) -> None:
     uri = dataset(tmp_path, 30, labelled_by="human")
     begin = start(SETTINGS)
@@ -129,11 +163,7 @@ def _kill_worker(folder: Path, step: int, address: str, killed: list[int]) -> No
     deadline = time.monotonic() + 400
     while time.monotonic() < deadline and not killed:
         time.sleep(0.02)
-        try:
-            rows = json.loads((folder / CURVE).read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        if rows and rows[-1]["step"] >= step:
+        if _reached(folder, step):
             for process in psutil.process_iter(["name", "cmdline"]):
                 named = any("RayTrainWorker" in part for part in process.info["cmdline"] or ())
                 if named and address in " ".join(psutil.Process(process.ppid()).cmdline()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from actors.scorer.text import Tokenizer
 from configs.ranking import RankingSettings
 
 TOWERS = Path(__file__).parents[1] / "towers" / "small"
-"""The shipped towers of the small preset."""
+"""What is shipped of the small preset's towers beside the picture tower, which the shipped scorer holds."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def start(settings: RankingSettings) -> Start:
     architecture, given = architecture_of(settings), settings.start
     torch.manual_seed(settings.seed)
     if given.image is None and given.text is None and (given.folder or settings.preset == "small"):
-        return _of_folder(given.folder or TOWERS, architecture)
+        return _of_folder(given.folder, architecture) if given.folder else _shipped(architecture)
     if given.text is None:
         raise BadInput(
             f"ranking.start.text is not set and preset {settings.preset} ships no weights; "
@@ -66,6 +67,25 @@ def start(settings: RankingSettings) -> Start:
         load_openclip(model.image, given.image)
     tokenizer = Tokenizer(given.text / "tokenizer.json", architecture.text.context)
     return Start(model, tokenizer, f"{given.image or 'random image tower'}, {given.text}")
+
+
+def _shipped(architecture: Architecture) -> Start:
+    """The shipped towers as they were before the first pair; heads are new."""
+    from actors.scorer.checkpoint import TOKENIZER, load
+    from actors.scorer.tensors import read_tensors
+    from actors.scorer.worker import SHIPPED
+
+    version = str(json.loads((TOWERS / "towers.json").read_text("utf-8"))["version"])
+    scorer = load(SHIPPED)
+    if scorer.card.get("towers") != version:
+        raise BadInput(
+            f"{SHIPPED} was trained from towers {scorer.card.get('towers')}, {TOWERS} holds {version}; "
+            "reinstall, or set ranking.start.folder"
+        )
+    seen = {n: v for n, v in scorer.model.state_dict().items() if n.startswith("image.")}
+    model = AestheticModel(architecture)
+    model.load_state_dict(seen | read_tensors(TOWERS / "towers.safetensors"), strict=False)
+    return Start(model, Tokenizer(TOWERS / TOKENIZER, architecture.text.context), version)
 
 
 def _of_folder(folder: Path, architecture: Architecture) -> Start:
