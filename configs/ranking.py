@@ -37,18 +37,20 @@ class FreezingSettings(RoomSettings):
     """Epochs in which projections and heads train alone."""
     image_blocks: int = Field(default=0, ge=0)
     """Last blocks of the image tower that train after that; as many as it has = all of it."""
-    text_blocks: int = Field(default=2, ge=0)
+    text_blocks: int = Field(default=0, ge=0)
     """Last blocks of the text tower that train after that."""
 
 
 class RateSettings(RoomSettings):
     """AdamW (Loshchilov & Hutter 2019), cosine schedule with a linear warm-up."""
 
-    heads: float = Field(default=1e-3, gt=0)
+    heads: float = Field(default=3e-3, gt=0)
     """Highest learning rate of projections and heads."""
     towers: float = Field(default=3e-4, gt=0)
     """Highest learning rate of the towers' blocks."""
-    decay: float = Field(default=0.05, ge=0)
+    decay: float = Field(default=0.1, ge=0)
+    wish_decay: float = Field(default=2.0, ge=0)
+    """Of the layer from what a request says to what it wants: few of its weights have a reason to be."""
     warm_up: float = Field(default=0.05, ge=0, lt=1)
     """Share of all steps in which the rates rise."""
     last: float = Field(default=0.02, ge=0, le=1)
@@ -85,8 +87,8 @@ class RankingSettings(RoomSettings):
         min_length=1,
     )
     """Heads, and the weight of each in the loss."""
-    epochs: int = Field(default=6, ge=1)
-    batch: int = Field(default=32, ge=1)
+    epochs: int = Field(default=24, ge=1)
+    batch: int = Field(default=64, ge=1)
     """Pairs a step, over all workers."""
     micro_tokens: int = Field(default=16384, ge=64)
     """Patches, padding included, that a worker holds at once; a larger share of a step is accumulated."""
@@ -99,7 +101,7 @@ class RankingSettings(RoomSettings):
     """Norm to which gradients are cut."""
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay a step of an average of the weights, which is then what is kept."""
-    patience: int = Field(default=4, ge=1)
+    patience: int = Field(default=10, ge=1)
     """Epochs without a better validation accuracy before training stops."""
     precision: Precision = "auto"
     """auto = bfloat16 on a GPU, float32 on a CPU."""

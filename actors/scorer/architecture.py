@@ -103,7 +103,8 @@ PRESETS: dict[str, Architecture] = {
             vocabulary=2048, width=128, layers=2, heads=4, intermediate=512, context=64, positions=66
         ),
         embed=160,
-        hidden=128,
+        hidden=64,
+        dropout=0.2,
         squashed=True,
     ),
 }

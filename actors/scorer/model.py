@@ -18,10 +18,11 @@ STEEPNESS = 4.0
 
 
 class AestheticModel(nn.Module):
-    """Two towers, two projections, and a head for each dimension.
+    """Two towers, two projections, a wish, and a head for each dimension.
 
-    Fusion puts the picture beside the picture as the request weighs it. What depends on the request alone
-    needs no place: the pictures of a pair share it, so that it never decides which is better.
+    The wish adds to what a request says what such requests want besides; it starts at nothing. Fusion puts
+    the picture beside the picture as the request weighs it. What depends on the request alone has no place:
+    the pictures of a pair share it, so that it never decides which is better.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -32,6 +33,8 @@ class AestheticModel(nn.Module):
         self.text = TextTower(architecture.text)
         self.image_projection = nn.Linear(architecture.image.output, embed)
         self.text_projection = nn.Linear(architecture.text.width, embed)
+        self.wish = nn.Linear(embed, embed, bias=False)
+        nn.init.zeros_(self.wish.weight)
         self.heads = nn.ModuleDict(
             {
                 str(dimension): nn.Sequential(
@@ -44,12 +47,13 @@ class AestheticModel(nn.Module):
             }
         )
 
-    def forward(self, pictures: PatchBatch | Tensor, texts: TextBatch, text_of: Tensor) -> Tensor:
+    def forward(self, pictures: PatchBatch | Tensor, texts: TextBatch | Tensor, text_of: Tensor) -> Tensor:
         """Scores [pictures, dimensions], float32, without a fixed range.
 
         Args:
             pictures: the pictures, or what the image tower made of them, [pictures, output].
-            texts: the requests, each once however many pictures it has.
+            texts: the requests, each once however many pictures it has, or what the text tower made of them,
+                [texts, width].
             text_of: int64 [pictures], the row of each picture's request.
         """
         return self.score(self.see(pictures), self.read(texts)[text_of.to(self.device)])
@@ -59,9 +63,12 @@ class AestheticModel(nn.Module):
         seen = pictures if isinstance(pictures, Tensor) else self.image(pictures)
         return self._embedded(self.image_projection(seen))
 
-    def read(self, texts: TextBatch) -> Tensor:
-        """[texts, embed]."""
-        return self._embedded(self.text_projection(self.text(texts)))
+    def read(self, texts: TextBatch | Tensor) -> Tensor:
+        """[texts, embed]: what each request says, and what such requests want besides."""
+        read = texts if isinstance(texts, Tensor) else self.text(texts)
+        said = self._embedded(self.text_projection(read))
+        wanted: Tensor = said + self.wish(said)
+        return wanted
 
     def _embedded(self, projected: Tensor) -> Tensor:
         return torch.sigmoid(STEEPNESS * projected) if self.architecture.squashed else projected
@@ -78,10 +85,11 @@ class AestheticModel(nn.Module):
         return self.image_projection.weight.device
 
     def unfreeze(self, image_blocks: int, text_blocks: int) -> None:
-        """Let projections, heads and the last blocks of each tower train, and nothing else.
+        """Let wish, heads, projections and the last blocks of each tower train, and nothing else.
 
         With at least one block the tower's final normalisation and projection train with it; with all of
-        them, its embeddings too.
+        them, its embeddings too. Projections to squashed embeddings, whose coordinates have a meaning, train
+        with their tower's blocks alone.
 
         Raises:
             BadInput: a tower has fewer blocks.
@@ -93,6 +101,8 @@ class AestheticModel(nn.Module):
         _train(self.parameters(), True)
         _train(self.image.parameters(), image_blocks == image)
         _train(self.text.parameters(), text_blocks == text)
+        _train(self.image_projection.parameters(), image_blocks > 0 or not self.architecture.squashed)
+        _train(self.text_projection.parameters(), text_blocks > 0 or not self.architecture.squashed)
         if image_blocks:
             for block in list(self.image.transformer.resblocks)[image - image_blocks :]:
                 _train(block.parameters(), True)

@@ -17,8 +17,10 @@ from tests.ranking.ranking_kit import TINY, dataset
 from tests.scorer.scorer_kit import tokenizer
 from train_jobs.ranking import loop
 from train_jobs.ranking.data import Pictures, usable
-from train_jobs.ranking.loop import Keep, Parts, Training, Watch
+from train_jobs.ranking.frozen import Watch
+from train_jobs.ranking.loop import Keep, Parts, Training
 from train_jobs.ranking.ranks import ALONE, Ranks
+from train_jobs.ranking.scoring import reader
 from train_jobs.ranking.state import TrainingState
 
 SETTINGS = RankingSettings(
@@ -101,16 +103,18 @@ def test_a_frozen_image_tower_looks_at_a_picture_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = dataset(tmp_path, 60)
-    frozen = FreezingSettings(head_epochs=0.5, image_blocks=0, text_blocks=1)
+    frozen = FreezingSettings(head_epochs=0.5, image_blocks=0, text_blocks=0)
     settings = SETTINGS.model_copy(update={"freezing": frozen})
     told: list[tuple[str, int, int]] = []
     run = training(tmp_path, uri, settings, watch=lambda *row: told.append(row))
     looks = [row for row in told if row[0] == "looking at pictures"]
     assert looks[-1][1:] == (120, 120)
-    monkeypatch.setattr(run._model.image, "forward", None)
+    for tower in (run._model.image, run._model.text):
+        monkeypatch.setattr(tower, "forward", None)
     once = flat(run.run())
     assert [row for row in told if row[0] == "training, steps"][-1][2] == run.steps
     monkeypatch.setattr(loop, "Seen", lambda model, pictures, *rest: pictures)
+    monkeypatch.setattr(loop, "Read", lambda model, words, *rest: reader(words))
     every_time = flat(training(tmp_path, uri, settings).run())
     assert once == pytest.approx(every_time, abs=1e-5)
 

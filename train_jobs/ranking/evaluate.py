@@ -17,7 +17,7 @@ from actors.scorer.checkpoint import LoadedScorer
 from train_jobs.ranking.baselines import judge_features, laplacian_variance, random_baseline
 from train_jobs.ranking.data import Pictures
 from train_jobs.ranking.quality import TIE, Accuracy, Predicted, RankingQuality, Source, accuracy, quality
-from train_jobs.ranking.scoring import pair_scores
+from train_jobs.ranking.scoring import pair_scores, reader
 
 RESAMPLES = 400
 Tell = Callable[[str, int, int], None]
@@ -70,7 +70,7 @@ def evaluate(
     architecture, total = scorer.model.architecture, len(pairs.records)
     scores = pair_scores(
         scorer.model,
-        scorer.tokenizer,
+        reader(scorer.tokenizer),
         Pictures(pairs.uri, architecture.image, 0),
         pairs.records,
         tell=lambda done: tell("scoring", min(done, total), total),

@@ -19,7 +19,7 @@ from train_jobs.ranking.data import BadRow, Pictures
 from train_jobs.ranking.evaluate import Evaluation, Pairs, Tell, evaluate
 from train_jobs.ranking.job import split_of
 from train_jobs.ranking.quality import Accuracy, fit_temperatures
-from train_jobs.ranking.scoring import pair_scores
+from train_jobs.ranking.scoring import pair_scores, reader
 from train_jobs.ranking.split import Split
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
@@ -63,7 +63,7 @@ def finish(
     calibration = calibrate(
         pair_scores(
             begin.model,
-            begin.tokenizer,
+            reader(begin.tokenizer),
             Pictures(trained.uri, begin.model.architecture.image, 0),
             watched,
             tell=lambda done: tell("calibrating", min(done, len(watched)), len(watched)),

@@ -1,4 +1,4 @@
-"""What a frozen image tower makes of each picture: worked out once, not once an epoch."""
+"""What frozen towers make of pictures and requests: worked out once, not once an epoch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from torch import Tensor
 from actors.contracts import PairRecord
 from actors.scorer.model import AestheticModel
 from actors.scorer.patches import collate
+from actors.scorer.request import request_text
+from actors.scorer.text import Tokenizer
 from configs.ranking import Precision
 from train_jobs.ranking.data import Pictures
 from train_jobs.ranking.ranks import Ranks
 from train_jobs.ranking.scoring import computing
 
-PICTURES_A_PASS = 64
+AT_ONCE = 64
+"""Pictures or texts a forward pass."""
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much of it is done."""
 
 
 class Seen:
@@ -28,23 +33,20 @@ class Seen:
         records: Sequence[PairRecord],
         ranks: Ranks,
         precision: Precision,
-        tell: Callable[[str, int, int], None],
+        watch: Watch,
     ) -> None:
         """Look at every picture of some pairs, each process at its share of them."""
         sides = {side.sha256: side for record in records for side in (record.a, record.b)}
-        self._row = {sha256: row for row, sha256 in enumerate(sides)}
-        self._device = model.device
-        self._outputs = torch.zeros(len(sides), model.architecture.image.output, device=self._device)
         # Pictures of one shape side by side leave little padding.
-        order = sorted(range(len(sides)), key=[(s.width / s.height) for s in sides.values()].__getitem__)
-        mine, every = order[ranks.rank :: ranks.size], list(sides.values())
+        every = sorted(sides.values(), key=lambda side: side.width / side.height)
+        self._row = {side.sha256: row for row, side in enumerate(every)}
+        self._outputs = torch.zeros(len(every), model.architecture.image.output, device=model.device)
         model.eval()
-        for start in range(0, len(mine), PICTURES_A_PASS):
-            rows = mine[start : start + PICTURES_A_PASS]
-            with torch.no_grad(), computing(self._device.type, precision):
+        for rows in _shares(len(every), ranks):
+            with torch.no_grad(), computing(model.device.type, precision):
                 seen = model.image(collate(pictures.several([every[row] for row in rows])))
             self._outputs[rows] = seen.float()
-            tell("looking at pictures", min(len(sides), ranks.size * (start + len(rows))), len(sides))
+            watch("looking at pictures", min(len(every), rows[-1] + 1), len(every))
         ranks.sum(self._outputs)
 
     def ahead(self, batches: Sequence[Sequence[PairRecord]]) -> Iterator[Tensor]:
@@ -52,3 +54,40 @@ class Seen:
         for batch in batches:
             rows = [self._row[side.sha256] for record in batch for side in (record.a, record.b)]
             yield self._outputs[rows]
+
+
+class Read:
+    """Outputs of the text tower by request, while that tower does not train."""
+
+    def __init__(
+        self,
+        model: AestheticModel,
+        tokenizer: Tokenizer,
+        records: Sequence[PairRecord],
+        ranks: Ranks,
+        precision: Precision,
+        watch: Watch,
+    ) -> None:
+        """Read every request of some pairs, each process its share of them."""
+        # Texts of one length side by side leave little padding.
+        every = sorted({request_text(record.query) for record in records}, key=lambda text: (len(text), text))
+        self._row = {text: row for row, text in enumerate(every)}
+        self._outputs = torch.zeros(len(every), model.architecture.text.width, device=model.device)
+        model.eval()
+        for rows in _shares(len(every), ranks):
+            with torch.no_grad(), computing(model.device.type, precision):
+                read = model.text(tokenizer([every[row] for row in rows]))
+            self._outputs[rows] = read.float()
+            watch("reading requests", min(len(every), rows[-1] + 1), len(every))
+        ranks.sum(self._outputs)
+
+    def __call__(self, records: Sequence[PairRecord]) -> Tensor:
+        """[pairs, width], the request of each pair."""
+        return self._outputs[[self._row[request_text(record.query)] for record in records]]
+
+
+def _shares(count: int, ranks: Ranks) -> Iterator[list[int]]:
+    """Rows of this process, `AT_ONCE` at a time."""
+    mine = list(range(ranks.rank, count, ranks.size))
+    for start in range(0, len(mine), AT_ONCE):
+        yield mine[start : start + AT_ONCE]

@@ -21,8 +21,9 @@ from actors.contracts import PairRecord
 from actors.errors import StageFailed
 from configs.ranking import RankingSettings
 from train_jobs.ranking.data import Pictures, usable
+from train_jobs.ranking.frozen import Watch
 from train_jobs.ranking.loggers import Send, flat, loggers
-from train_jobs.ranking.loop import Parts, Training, Watch
+from train_jobs.ranking.loop import Parts, Training
 from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.split import Split, split
 from train_jobs.ranking.start import start

@@ -18,12 +18,12 @@ from actors.scorer.text import Tokenizer
 from configs.ranking import RankingSettings
 from train_jobs.ranking.batches import Batch, micro, plan
 from train_jobs.ranking.data import Pictures, lengths
-from train_jobs.ranking.frozen import Seen
+from train_jobs.ranking.frozen import Read, Seen, Watch
 from train_jobs.ranking.loss import RankingTargets, combined_ranking_loss, label_counts
 from train_jobs.ranking.quality import TIE, Predicted, quality
 from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.schedule import Stage, rate_at, stage_at
-from train_jobs.ranking.scoring import Looked, Source, computing, forward, pair_scores
+from train_jobs.ranking.scoring import Looked, Reader, Source, computing, forward, pair_scores, reader
 from train_jobs.ranking.state import (
     Progress,
     Tensors,
@@ -36,8 +36,6 @@ from train_jobs.ranking.state import (
 LOG_STEPS = 10
 Keep = Callable[[TrainingState, dict[str, Any]], None]
 """Called on every rank after each checkpoint's step, with the newest row of the curve."""
-Watch = Callable[[str, int, int], None]
-"""Told what is being done, and how much of how much of it is done."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Training:
         state: TrainingState | None = None,
         watch: Watch = lambda stage, done, total: None,
     ) -> None:
-        self._settings, self._model, self._tokenizer = settings, model, tokenizer
+        self._settings, self._model = settings, model
         self._parts, self._ranks, self._keep, self._watch = parts, ranks, keep, watch
         self._dimensions = model.architecture.dimensions
         self._weights = torch.tensor([settings.dimensions[name] for name in self._dimensions])
@@ -85,9 +83,12 @@ class Training:
         if state:
             self._restore(state)
         self._pictures: Source = pictures
-        if settings.freezing.image_blocks == 0:
-            every = [*parts.train, *parts.validation]
+        self._read: Reader = reader(tokenizer)
+        every, frozen = [*parts.train, *parts.validation], settings.freezing
+        if frozen.image_blocks == 0:
             self._pictures = Seen(model, pictures, every, ranks, settings.precision, watch)
+        if frozen.text_blocks == 0:
+            self._read = Read(model, tokenizer, every, ranks, settings.precision, watch)
         self._stage: Stage | None = None
         self._module: nn.Module = model
         self._sums = torch.zeros(1 + 3 * len(self._dimensions), dtype=torch.float64)
@@ -144,7 +145,7 @@ class Training:
             self._watch("training, steps", self._progress.step, self.steps)
 
     def _learn(self, records: Sequence[PairRecord], pictures: Looked, counts: Tensor) -> None:
-        scores = forward(self._module, self._tokenizer, records, pictures)
+        scores = forward(self._module, self._read, records, pictures)
         targets = RankingTargets.of(records, self._dimensions)
         first, second = scores[0::2], scores[1::2]
         loss = combined_ranking_loss(first, second, targets, self._weights, counts, self._settings.margin)
@@ -178,7 +179,7 @@ class Training:
             self._model.load_state_dict(self._average)
         found = pair_scores(
             self._model,
-            self._tokenizer,
+            self._read,
             self._pictures,
             [records[i] for i in mine],
             batch=self._settings.batch,
@@ -268,21 +269,17 @@ class Training:
 
 
 def _groups(model: AestheticModel, settings: RankingSettings) -> list[dict[str, Any]]:
-    """Towers and the rest apart, and of each what is decayed apart from norms, biases and embeddings."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        tower = name.startswith(("image.", "text."))
-        decayed = parameter.ndim >= 2 and "embedding" not in name
-        groups.setdefault((tower, decayed), []).append(parameter)
+    """Parameters by learning rate and decay; norms, biases and embeddings do not decay."""
     rates = settings.rates
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        highest = rates.towers if name.startswith(("image.", "text.")) else rates.heads
+        decay = rates.wish_decay if name.startswith("wish.") else rates.decay
+        decays = parameter.ndim >= 2 and "embedding" not in name
+        groups.setdefault((highest, decay if decays else 0.0), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "lr": 0.0,
-            "highest": rates.towers if tower else rates.heads,
-            "weight_decay": rates.decay if decayed else 0.0,
-        }
-        for (tower, decayed), parameters in groups.items()
+        {"params": parameters, "lr": 0.0, "highest": highest, "weight_decay": decay}
+        for (highest, decay), parameters in groups.items()
     ]
 
 

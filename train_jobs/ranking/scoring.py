@@ -16,11 +16,15 @@ from actors.contracts import PairRecord
 from actors.scorer.model import AestheticModel
 from actors.scorer.patches import Patches, collate
 from actors.scorer.request import request_text
-from actors.scorer.text import Tokenizer
+from actors.scorer.text import TextBatch, Tokenizer
 from configs.ranking import Precision
 
 Looked = Sequence[Patches] | Tensor
 """Pictures, or what the image tower made of them."""
+
+
+Reader = Callable[[Sequence[PairRecord]], TextBatch | Tensor]
+"""The requests of pairs, or what the text tower made of them."""
 
 
 class Source(Protocol):
@@ -42,20 +46,22 @@ def computing(device: str, precision: Precision) -> Iterator[None]:
         yield
 
 
-def forward(
-    module: nn.Module, tokenizer: Tokenizer, records: Sequence[PairRecord], pictures: Looked
-) -> Tensor:
+def reader(tokenizer: Tokenizer) -> Reader:
+    """Reads every request anew."""
+    return lambda records: tokenizer([request_text(record.query) for record in records])
+
+
+def forward(module: nn.Module, read: Reader, records: Sequence[PairRecord], pictures: Looked) -> Tensor:
     """Scores [2 * pairs, dimensions] of the pictures a, b, a, b, ...; a pair's request is read once."""
-    texts = tokenizer([request_text(record.query) for record in records])
     text_of = torch.arange(len(records)).repeat_interleave(2)
     looked_at = pictures if isinstance(pictures, Tensor) else collate(pictures)
-    scores: Tensor = module(looked_at, texts, text_of)
+    scores: Tensor = module(looked_at, read(records), text_of)
     return scores
 
 
 def pair_scores(
     model: AestheticModel,
-    tokenizer: Tokenizer,
+    read: Reader,
     pictures: Source,
     records: Sequence[PairRecord],
     *,
@@ -69,7 +75,7 @@ def pair_scores(
     chunks = [records[i : i + batch] for i in range(0, len(records), batch)]
     with torch.inference_mode(), computing(model.device.type, precision):
         for chunk, looked_at in zip(chunks, pictures.ahead(chunks), strict=True):
-            scores = forward(model, tokenizer, chunk, looked_at).double().cpu().numpy()
+            scores = forward(model, read, chunk, looked_at).double().cpu().numpy()
             rows.append(scores.reshape(len(chunk), 2, -1))
             tell(len(rows) * batch)
     return np.concatenate(rows) if rows else np.zeros((0, 2, len(model.architecture.dimensions)))

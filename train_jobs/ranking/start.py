@@ -100,6 +100,6 @@ def _of_folder(folder: Path, architecture: Architecture) -> Start:
             "accepted: a folder of the same preset"
         )
     model = AestheticModel(architecture)
-    towers = {n: v for n, v in loaded.model.state_dict().items() if not n.startswith("heads.")}
+    towers = {n: v for n, v in loaded.model.state_dict().items() if not n.startswith(("heads.", "wish."))}
     model.load_state_dict(towers, strict=False)
     return Start(model, loaded.tokenizer, loaded.version)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from actors.contracts import ASPECTS, Query
@@ -102,6 +103,13 @@ def _lead(reading: Reading, kind: str) -> str:
         if key := reading.first(facet):
             return f"{facet}:{key}"
     return f"kind:{kind}"
+
+
+def silence(projection: nn.Linear) -> None:
+    """Keep what is said of requests alone at 0 in pictures; no lesson touches these coordinates."""
+    with torch.no_grad():
+        projection.weight[SEEN:].zero_()
+        projection.bias[SEEN:].fill_(-10 / STEEPNESS)
 
 
 def seeing_loss(projected: Tensor, seen: Tensor) -> Tensor:

@@ -31,13 +31,7 @@ from actors.scorer.checkpoint import save
 from actors.scorer.model import AestheticModel
 from actors.scorer.patches import PatchBatch, collate
 from actors.scorer.text import TextBatch, Tokenizer
-from train_jobs.towers.concepts import (
-    FACETS,
-    MEASURES,
-    SUBJECTS,
-    reading_loss,
-    seeing_loss,
-)
+from train_jobs.towers.concepts import FACETS, MEASURES, SUBJECTS, reading_loss, seeing_loss, silence
 from train_jobs.towers.data import Float, Lesson, make_lessons, make_readings
 from train_jobs.towers.eyes import give_eyes
 from train_jobs.towers.tokenizer import train_tokenizer
@@ -97,8 +91,8 @@ def teach(
     """Train both towers on this process's share, in step with the others."""
     torch.manual_seed(recipe.seed)
     pupil = Pupil(model)
-    for parameter in model.heads.parameters():
-        parameter.requires_grad_(False)
+    for part in (model.heads, model.wish):
+        part.requires_grad_(False)
     in_step = DistributedDataParallel(pupil) if distributed.is_initialized() else pupil
     steps = recipe.epochs * (recipe.pictures // recipe.batch)
     trained = [parameter for parameter in pupil.parameters() if parameter.requires_grad]
@@ -195,6 +189,7 @@ def _process(rank: int, recipe: Recipe, folder: Path, meeting: str) -> None:
     give_eyes(model.image.stem, Recogniser())
     nn.init.eye_(model.image.proj)
     nn.init.eye_(model.image_projection.weight)
+    silence(model.image_projection)
     teach(model, tokenizer, lessons, readings, mine)
     trained = time.perf_counter()
     if rank == 0:
