@@ -104,7 +104,7 @@ class RankingSettings(RoomSettings):
     patience: int = Field(default=10, ge=1)
     """Epochs without a better validation accuracy before training stops."""
     precision: Precision = "auto"
-    """auto = bfloat16 on a GPU, float32 on a CPU."""
+    """auto = bfloat16 on a GPU, float32 on a CPU: one without bfloat16 units takes ten times as long."""
     workers: int = Field(default=2, ge=0)
     """Processes of Ray Train; 0 = train in this one."""
     gpus: bool = False

@@ -98,11 +98,12 @@ def trained(model: AestheticModel) -> set[str]:
         if parameter.requires_grad:
             parts = name.split(".")
             number = next((part for part in parts if part.isdigit()), parts[1])
-            found.add(parts[0] if "projection" in name or parts[0] == "heads" else f"{parts[0]}.{number}")
+            whole = "projection" in name or parts[0] in ("heads", "wish")
+            found.add(parts[0] if whole else f"{parts[0]}.{number}")
     return found
 
 
-OUTSIDE = {"image_projection", "text_projection", "heads"}
+OUTSIDE = {"image_projection", "text_projection", "wish", "heads"}
 TAIL = {"image.ln_post", "image.proj"}
 FRONT = {"image.class_embedding", "image.positional_embedding", "image.conv1", "image.ln_pre"}
 
@@ -125,6 +126,36 @@ def test_what_trains_and_gets_gradients(blocks: tuple[int, int], expected: set[s
     model(BATCH, TextBatch(IDS), TEXT_OF).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [((0, 0), set()), ((1, 0), {"image_projection"}), ((0, 1), {"text_projection"})],
+)
+def test_projections_whose_coordinates_have_a_meaning_train_with_their_tower(
+    blocks: tuple[int, int], expected: set[str]
+) -> None:
+    model = tiny(architecture=ARCHITECTURE.model_copy(update={"squashed": True}))
+    model.unfreeze(*blocks)
+    assert {name for name in trained(model) if "projection" in name} == expected
+    assert {"wish", "heads"} <= trained(model)
+
+
+def test_squashed_embeddings_are_shares_and_a_wish_adds_to_them() -> None:
+    model = tiny(architecture=ARCHITECTURE.model_copy(update={"squashed": True}))
+    texts = TextBatch(IDS)
+    torch.nn.init.zeros_(model.wish.weight)
+    seen, read = model.see(BATCH), model.read(texts)
+    for embedded in (seen, read):
+        assert float(embedded.detach().min()) >= 0 and float(embedded.detach().max()) <= 1
+    torch.nn.init.ones_(model.wish.weight)
+    assert torch.allclose(model.read(texts), read + read.sum(1, keepdim=True), atol=1e-5)
+
+
+def test_what_the_towers_made_of_both_scores_like_themselves() -> None:
+    model = tiny()
+    whole = model(BATCH, TextBatch(IDS), TEXT_OF)
+    assert torch.equal(model(model.image(BATCH), model.text(TextBatch(IDS)), TEXT_OF), whole)
 
 
 def test_more_blocks_than_there_are_cannot_train() -> None:
