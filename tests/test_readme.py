@@ -22,6 +22,7 @@ SMALL = {
     "ATELIER_LOOP__SUFFIX_TRIALS": "24",
     "ATELIER_GENERATOR__LONG_SIDE": "256",
     "ATELIER_CALIBRATION__QUERIES": "48",
+    "ATELIER_RANKING__EPOCHS": "4",
 }
 
 
@@ -52,7 +53,7 @@ def test_files_and_rooms_named_exist() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_atelier_commands_run(tmp_path: Path, ray_session: str) -> None:
     """On one cluster: that each command can start its own is tested elsewhere."""
     environment = child_environment(**SMALL, ATELIER_CLUSTER__ADDRESS=ray_session)
