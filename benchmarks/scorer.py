@@ -89,12 +89,13 @@ def _batch(shape: ImageShape, grids: list[Grid]) -> PatchBatch:
 
 def loop(pairs: int) -> dict[str, Any]:
     """Pairs a second of both loops, all blocks training, and what starting Ray Train takes."""
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-
     from tests.ranking.ranking_kit import dataset
 
     with tempfile.TemporaryDirectory() as folder, session(load("embedded")):
+        # Not before the session: Ray reads its token when it is imported.
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
         uri = dataset(Path(folder), pairs)
         trainer = TorchTrainer(
             _worker,
