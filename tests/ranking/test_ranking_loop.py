@@ -16,8 +16,7 @@ from configs.ranking import FreezingSettings, RankingSettings, RateSettings
 from tests.ranking.ranking_kit import TINY, dataset
 from tests.scorer.scorer_kit import tokenizer
 from train_jobs.ranking import loop
-from train_jobs.ranking.data import Pictures, usable
-from train_jobs.ranking.frozen import Watch
+from train_jobs.ranking.data import Pictures, Tell, usable
 from train_jobs.ranking.loop import Keep, Parts, Training
 from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.scoring import reader
@@ -46,7 +45,7 @@ def training(
     ranks: Ranks = ALONE,
     keep: Keep = lambda state, row: None,
     state: TrainingState | None = None,
-    watch: Watch = lambda stage, done, total: None,
+    watch: Tell = lambda stage, done, total: None,
 ) -> Training:
     records = usable(uri, frozenset())
     torch.manual_seed(5)

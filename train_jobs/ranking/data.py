@@ -19,6 +19,8 @@ from actors.scorer.architecture import ImageShape
 from actors.scorer.patches import Patches, choose_grid, patchify
 
 READERS = 2
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much of it is done."""
 
 
 class BadRow(Contract):
@@ -39,7 +41,7 @@ class Examined:
 def examine(
     uri: str,
     dimensions: Sequence[Dimension],
-    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    tell: Tell = lambda stage, done, total: None,
 ) -> Examined:
     """Read every row and decode every picture once.
 

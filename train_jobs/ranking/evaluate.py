@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,11 @@ from actors.pairs.folder import Folder
 from actors.pixels import decode
 from actors.scorer.checkpoint import LoadedScorer
 from train_jobs.ranking.baselines import judge_features, laplacian_variance, random_baseline
-from train_jobs.ranking.data import Pictures
+from train_jobs.ranking.data import Pictures, Tell
 from train_jobs.ranking.quality import TIE, Accuracy, Predicted, RankingQuality, Source, accuracy, quality
 from train_jobs.ranking.scoring import pair_scores, reader
 
 RESAMPLES = 400
-Tell = Callable[[str, int, int], None]
 
 
 class SetReport(Contract):

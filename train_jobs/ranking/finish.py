@@ -15,8 +15,8 @@ from actors.datasets import Dataset
 from actors.scorer.calibration import Calibration
 from actors.scorer.checkpoint import LoadedScorer, load, save
 from configs.ranking import RankingSettings
-from train_jobs.ranking.data import BadRow, Pictures
-from train_jobs.ranking.evaluate import Evaluation, Pairs, Tell, evaluate
+from train_jobs.ranking.data import BadRow, Pictures, Tell
+from train_jobs.ranking.evaluate import Evaluation, Pairs, evaluate
 from train_jobs.ranking.job import split_of
 from train_jobs.ranking.quality import Accuracy, fit_temperatures
 from train_jobs.ranking.scoring import pair_scores, reader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,14 +13,12 @@ from actors.scorer.patches import collate
 from actors.scorer.request import request_text
 from actors.scorer.text import Tokenizer
 from configs.ranking import Precision
-from train_jobs.ranking.data import Pictures
+from train_jobs.ranking.data import Pictures, Tell
 from train_jobs.ranking.ranks import Ranks
 from train_jobs.ranking.scoring import computing
 
 AT_ONCE = 64
 """Pictures or texts a forward pass."""
-Watch = Callable[[str, int, int], None]
-"""Told what is being done, and how much of how much of it is done."""
 
 
 class Seen:
@@ -33,7 +31,7 @@ class Seen:
         records: Sequence[PairRecord],
         ranks: Ranks,
         precision: Precision,
-        watch: Watch,
+        tell: Tell,
     ) -> None:
         """Look at every picture of some pairs, each process at its share of them."""
         sides = {side.sha256: side for record in records for side in (record.a, record.b)}
@@ -46,7 +44,7 @@ class Seen:
             with torch.no_grad(), computing(model.device.type, precision):
                 seen = model.image(collate(pictures.several([every[row] for row in rows])))
             self._outputs[rows] = seen.float()
-            watch("looking at pictures", min(len(every), rows[-1] + 1), len(every))
+            tell("looking at pictures", min(len(every), rows[-1] + 1), len(every))
         ranks.sum(self._outputs)
 
     def ahead(self, batches: Sequence[Sequence[PairRecord]]) -> Iterator[Tensor]:
@@ -66,7 +64,7 @@ class Read:
         records: Sequence[PairRecord],
         ranks: Ranks,
         precision: Precision,
-        watch: Watch,
+        tell: Tell,
     ) -> None:
         """Read every request of some pairs, each process its share of them."""
         # Texts of one length side by side leave little padding.
@@ -78,7 +76,7 @@ class Read:
             with torch.no_grad(), computing(model.device.type, precision):
                 read = model.text(tokenizer([every[row] for row in rows]))
             self._outputs[rows] = read.float()
-            watch("reading requests", min(len(every), rows[-1] + 1), len(every))
+            tell("reading requests", min(len(every), rows[-1] + 1), len(every))
         ranks.sum(self._outputs)
 
     def __call__(self, records: Sequence[PairRecord]) -> Tensor:

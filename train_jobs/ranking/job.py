@@ -20,8 +20,7 @@ import torch
 from actors.contracts import PairRecord
 from actors.errors import StageFailed
 from configs.ranking import RankingSettings
-from train_jobs.ranking.data import Pictures, usable
-from train_jobs.ranking.frozen import Watch
+from train_jobs.ranking.data import Pictures, Tell, usable
 from train_jobs.ranking.loggers import Send, flat, loggers
 from train_jobs.ranking.loop import Parts, Training
 from train_jobs.ranking.ranks import ALONE, Ranks
@@ -116,7 +115,7 @@ def _worker(config: dict[str, Any]) -> None:
             state = TrainingState.load(Path(path))
     with ExitStack() as stack:
         publish: Callable[[TrainingState], None] = lambda fresh: None  # noqa: E731
-        watch: Watch = lambda stage, done, total: None  # noqa: E731
+        watch: Tell = lambda stage, done, total: None  # noqa: E731
         if ranks.rank == 0:
             folder = Path(config["folder"])
             publish = _publisher(stack.enter_context(loggers(settings, folder)), folder, state)
@@ -136,7 +135,7 @@ def _training(
     ranks: Ranks,
     keep: Callable[[TrainingState, dict[str, Any]], None],
     state: TrainingState | None,
-    watch: Watch,
+    watch: Tell,
 ) -> Training:
     records = usable(uri, bad)
     parts = split_of(records, settings)
@@ -181,7 +180,7 @@ def _publisher(send: Send, folder: Path, state: TrainingState | None) -> Callabl
     return publish
 
 
-def _watcher(folder: Path) -> Watch:
+def _watcher(folder: Path) -> Tell:
     """Writes into the folder how far the run is, for whoever waits in another process."""
     return lambda stage, done, total: _put(folder / PROGRESS, [stage, done, total])
 

@@ -17,8 +17,8 @@ from actors.scorer.model import AestheticModel
 from actors.scorer.text import Tokenizer
 from configs.ranking import RankingSettings
 from train_jobs.ranking.batches import Batch, micro, plan
-from train_jobs.ranking.data import Pictures, lengths
-from train_jobs.ranking.frozen import Read, Seen, Watch
+from train_jobs.ranking.data import Pictures, Tell, lengths
+from train_jobs.ranking.frozen import Read, Seen
 from train_jobs.ranking.loss import RankingTargets, combined_ranking_loss, label_counts
 from train_jobs.ranking.quality import TIE, Predicted, quality
 from train_jobs.ranking.ranks import ALONE, Ranks
@@ -66,7 +66,7 @@ class Training:
         ranks: Ranks = ALONE,
         keep: Keep = lambda state, row: None,
         state: TrainingState | None = None,
-        watch: Watch = lambda stage, done, total: None,
+        watch: Tell = lambda stage, done, total: None,
     ) -> None:
         self._settings, self._model = settings, model
         self._parts, self._ranks, self._keep, self._watch = parts, ranks, keep, watch
