@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import cv2
@@ -27,12 +27,15 @@ class Pen:
     On an image of four channels it draws premultiplied colour and coverage.
     """
 
-    __slots__ = ("_box", "_image", "_map")
+    __slots__ = ("_drawn", "_image", "_map", "_shift", "_turn")
 
-    def __init__(self, image: Image, matrix: NDArray[np.float64], box: list[float] | None = None) -> None:
+    def __init__(
+        self, image: Image, matrix: NDArray[np.float64], drawn: list[NDArray[np.float64]] | None = None
+    ) -> None:
         self._image = image
         self._map = matrix
-        self._box = box if box is not None else [_FAR, _FAR, -_FAR, -_FAR]
+        self._turn, self._shift = matrix[:, :2].T, matrix[:, 2]
+        self._drawn = drawn if drawn is not None else []
 
     @classmethod
     def over(cls, image: Image, scale: float) -> Pen:
@@ -44,23 +47,26 @@ class Pen:
         c, s = math.cos(math.radians(angle)) * size, math.sin(math.radians(angle)) * size
         f = -1.0 if flip else 1.0
         local = np.array([[c * f, -s, x], [s * f, c, y], [0.0, 0.0, 1.0]])
-        return Pen(self._image, self._map @ local, self._box)
+        return Pen(self._image, self._map @ local, self._drawn)
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
         """x0, y0, x1, y1 in px of all that was drawn, clipped to the image; empty when x1 <= x0."""
+        if not self._drawn:
+            return 0, 0, 0, 0
         h, w = self._image.shape[:2]
-        x0, y0, x1, y1 = self._box
+        points = np.concatenate(self._drawn)
+        x, y = points[:, 0], points[:, 1]
+        x0, y0, x1, y1 = x.min(), y.min(), x.max(), y.max()
         return max(0, int(x0) - 2), max(0, int(y0) - 2), min(w, int(x1) + 3), min(h, int(y1) + 3)
 
     def _pixels(self, points: Points | Sequence[tuple[float, float]]) -> NDArray[np.int32]:
-        at = np.asarray(points, np.float64) @ self._map[:, :2].T + self._map[:, 2]
-        np.clip(at, -_FAR, _FAR, out=at)
-        box = self._box
-        (x0, y0), (x1, y1) = at.min(0), at.max(0)
-        box[0], box[1] = min(box[0], x0), min(box[1], y0)
-        box[2], box[3] = max(box[2], x1), max(box[3], y1)
-        return np.round(at * (1 << _SHIFT)).astype(np.int32)
+        at = np.asarray(points, np.float64) @ self._turn
+        at += self._shift
+        np.maximum(at, -_FAR, out=at)
+        np.minimum(at, _FAR, out=at)
+        self._drawn.append(at)
+        return np.rint(at * (1 << _SHIFT)).astype(np.int32)
 
     def fill(self, points: Points | Sequence[tuple[float, float]], colour: RGB) -> None:
         """Fill a closed polygon."""
@@ -110,12 +116,25 @@ def arc(
     angle: float = 0.0,
 ) -> Points:
     """Points of an elliptic arc, degrees clockwise from the right."""
-    a = np.radians(np.linspace(start, stop, n, endpoint=abs(stop - start) < 360))
-    px, py = rx * np.cos(a), ry * np.sin(a)
+    cosines, sines = _turn(start, stop, n)
+    px, py = rx * cosines, ry * sines
     if angle:
         c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         px, py = px * c - py * s, px * s + py * c
-    return np.stack((x + px, y + py), 1)
+    return _pairs(x + px, y + py)
+
+
+@lru_cache(1024)
+def _turn(start: float, stop: float, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cosines and sines of `n` angles; a whole turn leaves out its end."""
+    a = np.radians(np.linspace(start, stop, n, endpoint=abs(stop - start) < 360))
+    return np.cos(a), np.sin(a)
+
+
+def _pairs(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+    points = np.empty((len(x), 2))
+    points[:, 0], points[:, 1] = x, y
+    return points
 
 
 def annulus(x: float, y: float, rx: float, ry: float, width: float) -> Points:
@@ -142,8 +161,10 @@ def moved(points: Points, dx: float, dy: float) -> Points:
 def ribbon(points: Points | Sequence[tuple[float, float]], start: float, end: float) -> Points:
     """The outline of a stroke whose width runs from `start` to `end`."""
     line = np.asarray(points, np.float64)
-    step = np.gradient(line, axis=0)
-    normal = np.stack((-step[:, 1], step[:, 0]), 1)
+    step = np.empty_like(line)
+    step[1:-1] = (line[2:] - line[:-2]) / 2
+    step[0], step[-1] = line[1] - line[0], line[-1] - line[-2]
+    normal = _pairs(-step[:, 1], step[:, 0])
     normal /= np.maximum(np.hypot(normal[:, 0], normal[:, 1])[:, None], 1e-9)
     half = np.linspace(start, end, len(line))[:, None] / 2
     return np.concatenate((line + normal * half, (line - normal * half)[::-1]))
@@ -156,18 +177,25 @@ def smooth(points: Points | Sequence[tuple[float, float]], closed: bool = False,
         p = np.concatenate((p[-1:], p, p[:2]))
     else:
         p = np.concatenate((2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]))
-    t = np.linspace(0, 1, n, endpoint=False)[None, :, None]
+    t, t2, t3 = _powers(n)
     a, b, c, d = p[:-3, None], p[1:-2, None], p[2:-1, None], p[3:, None]
-    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t2 + (3 * b - a - 3 * c + d) * t3)
     flat: Points = curve.reshape(-1, 2)
     return flat if closed else np.concatenate((flat, p[-2:-1]))
+
+
+@lru_cache(64)
+def _powers(n: int) -> tuple[NDArray[np.float64], ...]:
+    """Where the `n` samples of a span lie, squared and cubed."""
+    t = np.linspace(0, 1, n, endpoint=False)[None, :, None]
+    return t, t**2, t**3
 
 
 def star(x: float, y: float, r: float, rays: int, inner: float, turn: float = -90.0) -> Points:
     """A star polygon; `inner` is the radius between rays, relative to `r`."""
     a = np.radians(turn + np.arange(rays * 2) * 180 / rays)
     radius = np.where(np.arange(rays * 2) % 2 == 0, r, r * inner)
-    return np.stack((x + radius * np.cos(a), y + radius * np.sin(a)), 1)
+    return _pairs(x + radius * np.cos(a), y + radius * np.sin(a))
 
 
 def petal(x: float, y: float, length: float, width: float, angle: float, tip: float = 0.6) -> Points:
@@ -175,10 +203,15 @@ def petal(x: float, y: float, length: float, width: float, angle: float, tip: fl
 
     `tip` is where along it the petal is widest.
     """
-    t = np.linspace(0, 1, 10)
-    k = math.log(0.5) / math.log(tip)
-    half = np.sin(np.pi * t**k) * width / 2
+    outline, half = _petal(tip)
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    along = np.concatenate((t, t[::-1])) * length
-    across = np.concatenate((half, -half[::-1]))
-    return np.stack((x + along * c - across * s, y + along * s + across * c), 1)
+    along, across = outline * length, half * width / 2
+    return _pairs(x + along * c - across * s, y + along * s + across * c)
+
+
+@lru_cache(256)
+def _petal(tip: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Along and across the petal of length and width 1."""
+    t = np.linspace(0, 1, 10)
+    half = np.sin(np.pi * t ** (math.log(0.5) / math.log(tip)))
+    return np.concatenate((t, t[::-1])), np.concatenate((half, -half[::-1]))
