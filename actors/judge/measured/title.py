@@ -128,18 +128,25 @@ def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
     for across, down in ((0.02, 0.004), (0.045, 0.008), (0.08, 0.016)):
         kernel = _rectangle(short * across, short * down)
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8, ltype=cv2.CV_16U)
-        w, h, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
-        likely = (0.022 * short <= h) & (h <= 0.32 * short) & (w >= 0.7 * h) & (area >= 0.18 * w * h)
-        likely[0] = False
-        for index in np.flatnonzero(likely).tolist():
-            x, y, width, height, _ = stats[index].tolist()
-            box = (x, y, width, height)
-            if box in seen:
+        outlines, family = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        for index in range(len(outlines))[::-1]:
+            outline, is_hole = outlines[index], family[0, index, 3] >= 0
+            if is_hole:
                 continue
-            seen.add(box)
-            part = slice(y, y + height), slice(x, x + width)
-            yield _Line(np.where(labels[part] == index, mask[part], np.uint8(0)), box, light)
+            box = x, y, w, h = tuple(cv2.boundingRect(outline))
+            if box in seen or not (0.022 * short <= h <= 0.32 * short and w >= 0.7 * h):
+                continue
+            part = slice(y, y + h), slice(x, x + w)
+            body = _body(closed[part], outline[0, 0, 0] - x, outline[0, 0, 1] - y)
+            if cv2.countNonZero(body) >= 0.18 * w * h:
+                seen.add(box)
+                yield _Line(np.asarray(cv2.bitwise_and(mask[part], body), np.uint8), box, light)
+
+
+def _body(mask: Mask, x: int, y: int) -> Mask:
+    """The connected part of a mask that holds a point; black where the point is."""
+    _, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)
+    return np.asarray(cv2.compare(labels, float(labels[y, x]), cv2.CMP_EQ), np.uint8)
 
 
 def _odd(size: float) -> int:
@@ -190,15 +197,21 @@ def _likeness(wanted: Ink, ink: Ink, bar: float) -> float:
     A cell may slip sideways by `SLIP` px: glyphs set at another size stand at rounded places.
     """
     wide = cv2.copyMakeBorder(ink, 0, 0, SLIP, SLIP, cv2.BORDER_CONSTANT)
-    cells = max(1, round(wanted.shape[1] / LINE_HEIGHT))
-    edges = np.linspace(0, wanted.shape[1], cells + 1).astype(int).tolist()
+    cells = _cells(wanted.shape[1])
     lost, worst = 0.0, 1.0
-    for i, j in pairwise(edges):
+    for i, j in cells:
         alike = _slip(wanted[:, i:j], wide[:, i : j + 2 * SLIP])
-        lost, worst = lost + (1 - alike) / cells, min(worst, alike)
+        lost, worst = lost + (1 - alike) / len(cells), min(worst, alike)
         if 0.5 * (1 - lost) + 0.5 * worst <= bar:
             return 0.0
     return 0.5 * (1 - lost) + 0.5 * worst
+
+
+@lru_cache(maxsize=4096)
+def _cells(width: int) -> tuple[tuple[int, int], ...]:
+    """Where the cells of a line begin and end, px."""
+    count = max(1, round(width / LINE_HEIGHT))
+    return tuple(pairwise(np.linspace(0, width, count + 1).astype(int).tolist()))
 
 
 def _slip(cell: Ink, window: Ink) -> float:
