@@ -92,7 +92,7 @@ class RankingSettings(RoomSettings):
     """Pairs a step, over all workers."""
     micro_tokens: int = Field(default=16384, ge=64)
     """Patches, padding included, that a worker holds at once; a larger share of a step is accumulated."""
-    margin: float = Field(default=0.0, ge=0)
+    margin: float = Field(default=3.0, ge=0)
     """By how much the scores of a surely decided pair shall differ beyond what its label says."""
     rates: RateSettings = RateSettings()
     freezing: FreezingSettings = FreezingSettings()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from actors.contracts import Dimension
 from actors.errors import BadInput
 from actors.scorer.architecture import Architecture
 from actors.scorer.patches import PatchBatch
@@ -16,13 +17,17 @@ from actors.scorer.vision import VisionTower
 STEEPNESS = 4.0
 """Log-odds of a squashed embedding for each unit of its projection, so that projections stay near one."""
 
+OF_PAIRS = ("heads.", "summary.", "wish.")
+"""How the names of the weights begin that pairs alone teach; the others are known before."""
+
 
 class AestheticModel(nn.Module):
-    """Two towers, two projections, a wish, and a head for each dimension.
+    """Two towers, two projections, a wish, a head for each dimension, and how the total follows from them.
 
     The wish adds to what a request says what such requests want besides; it starts at nothing. Fusion puts
     the picture beside the picture as the request weighs it. What depends on the request alone has no place:
-    the pictures of a pair share it, so that it never decides which is better.
+    the pictures of a pair share it, so that it never decides which is better. The total's head is helped by
+    a small network that reads the other heads' scores; it does not bend them to its needs.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -36,16 +41,11 @@ class AestheticModel(nn.Module):
         self.wish = nn.Linear(embed, embed, bias=False)
         nn.init.zeros_(self.wish.weight)
         self.heads = nn.ModuleDict(
-            {
-                str(dimension): nn.Sequential(
-                    nn.Linear(2 * embed, hidden),
-                    nn.ReLU(),
-                    nn.Dropout(architecture.dropout),
-                    nn.Linear(hidden, 1),
-                )
-                for dimension in architecture.dimensions
-            }
+            {str(name): _head(2 * embed, hidden, architecture.dropout) for name in architecture.dimensions}
         )
+        parts = len(architecture.dimensions) - 1
+        sums_up = Dimension.TOTAL in architecture.dimensions and parts > 0
+        self.summary = _head(parts, hidden, architecture.dropout) if sums_up else None
 
     def forward(self, pictures: PatchBatch | Tensor, texts: TextBatch | Tensor, text_of: Tensor) -> Tensor:
         """Scores [pictures, dimensions], float32, without a fixed range.
@@ -77,7 +77,11 @@ class AestheticModel(nn.Module):
         """Scores [pictures, dimensions] of embedded pictures and, row by row, their embedded requests."""
         fused = torch.cat([seen, seen * understood], 1)
         # Every head runs whether or not it has labels: a parameter without a gradient would halt DDP.
-        return torch.cat([head(fused) for head in self.heads.values()], 1).float()
+        scores = {name: head(fused) for name, head in self.heads.items()}
+        if self.summary is not None:
+            parts = [scores[name] for name in Dimension if name in scores and name != Dimension.TOTAL]
+            scores[Dimension.TOTAL] = scores[Dimension.TOTAL] + self.summary(torch.cat(parts, 1).detach())
+        return torch.cat(list(scores.values()), 1).float()
 
     @property
     def device(self) -> torch.device:
@@ -85,7 +89,7 @@ class AestheticModel(nn.Module):
         return self.image_projection.weight.device
 
     def unfreeze(self, image_blocks: int, text_blocks: int) -> None:
-        """Let wish, heads, projections and the last blocks of each tower train, and nothing else.
+        """Let wish, heads, summary, projections and the last blocks of each tower train, and nothing else.
 
         With at least one block the tower's final normalisation and projection train with it; with all of
         them, its embeddings too. Projections to squashed embeddings, whose coordinates have a meaning, train
@@ -109,6 +113,10 @@ class AestheticModel(nn.Module):
             _train([*self.image.ln_post.parameters(), self.image.proj], True)
         for block in list(self.text.transformer.encoder.layer)[text - text_blocks :]:
             _train(block.parameters(), True)
+
+
+def _head(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
 
 
 def _train(parameters: Iterable[nn.Parameter], on: bool) -> None:

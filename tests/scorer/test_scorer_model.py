@@ -52,6 +52,16 @@ def test_a_score_a_dimension_in_their_order() -> None:
     assert torch.equal(scores(other), scores(model).flip(1))
 
 
+def test_the_total_follows_the_other_scores_and_does_not_bend_them() -> None:
+    model, total = tiny(), list(ARCHITECTURE.dimensions).index(Dimension.TOTAL)
+    before = scores(model)
+    with torch.no_grad():
+        model.heads["color"][3].bias.add_(5)
+    assert (scores(model) - before)[:, total].abs().min() > 1e-4
+    model(BATCH, TextBatch(IDS), TEXT_OF)[:, total].sum().backward()
+    assert not model.heads["color"][3].bias.grad.any() and model.heads["total"][3].bias.grad.any()
+
+
 def test_fewer_dimensions_have_fewer_heads() -> None:
     some = (Dimension.TOTAL, Dimension.STYLE_FIT)
     model = tiny(architecture=ARCHITECTURE.model_copy(update={"dimensions": some}))
@@ -71,7 +81,7 @@ def test_a_text_weighs_the_picture_and_adds_nothing_of_its_own() -> None:
     nothing = torch.zeros(2, ARCHITECTURE.embed)
     with torch.no_grad():
         first, second = model.score(nothing, read)
-        assert torch.equal(first, second)
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
         first, second = model.score(nothing + 1, read)
         assert far(first, second) > 1e-2
 
@@ -98,12 +108,12 @@ def trained(model: AestheticModel) -> set[str]:
         if parameter.requires_grad:
             parts = name.split(".")
             number = next((part for part in parts if part.isdigit()), parts[1])
-            whole = "projection" in name or parts[0] in ("heads", "wish")
+            whole = "projection" in name or parts[0] in ("heads", "summary", "wish")
             found.add(parts[0] if whole else f"{parts[0]}.{number}")
     return found
 
 
-OUTSIDE = {"image_projection", "text_projection", "wish", "heads"}
+OUTSIDE = {"image_projection", "text_projection", "wish", "heads", "summary"}
 TAIL = {"image.ln_post", "image.proj"}
 FRONT = {"image.class_embedding", "image.positional_embedding", "image.conv1", "image.ln_pre"}
 

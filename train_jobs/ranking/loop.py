@@ -158,8 +158,8 @@ class Training:
         self._log()
         progress = self._progress
         found = self._validate()
-        accuracy = found["total"] if found.get("total") is not None else found["mean"]
-        if accuracy > progress.best:
+        accuracy = (found.get("total", found["mean"]) + found["mean"]) / 2
+        if accuracy >= progress.best:
             progress.best, progress.best_epoch, progress.waited = accuracy, epoch, 0
             self._best = self._kept_weights()
         else:

@@ -11,7 +11,7 @@ import torch
 from actors.contracts import Dimension
 from actors.errors import BadInput
 from actors.scorer.architecture import PRESETS, Architecture
-from actors.scorer.model import AestheticModel
+from actors.scorer.model import OF_PAIRS, AestheticModel
 from actors.scorer.text import Tokenizer
 from configs.ranking import RankingSettings
 
@@ -100,6 +100,6 @@ def _of_folder(folder: Path, architecture: Architecture) -> Start:
             "accepted: a folder of the same preset"
         )
     model = AestheticModel(architecture)
-    towers = {n: v for n, v in loaded.model.state_dict().items() if not n.startswith(("heads.", "wish."))}
+    towers = {n: v for n, v in loaded.model.state_dict().items() if not n.startswith(OF_PAIRS)}
     model.load_state_dict(towers, strict=False)
     return Start(model, loaded.tokenizer, loaded.version)

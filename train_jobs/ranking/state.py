@@ -25,7 +25,8 @@ class Progress:
     step: int = 0
     """Optimiser steps done."""
     best: float = -1.0
-    """Highest validation accuracy of the total so far."""
+    """Highest validation accuracy so far: half that of the total, which has few pairs and is noisy, half the
+    mean over the heads."""
     best_epoch: int = -1
     waited: int = 0
     """Epochs since the best one."""

@@ -12,11 +12,10 @@ import shutil
 from pathlib import Path
 
 from actors.scorer.checkpoint import TOKENIZER, WEIGHTS, read_card
+from actors.scorer.model import OF_PAIRS
 from actors.scorer.tensors import read_tensors
 
 FOLDER = Path(__file__).parent / "small"
-ELSEWHERE = ("image.", "wish.", "heads.")
-"""Of the shipped scorer, or new with every training."""
 TAUGHT, CARD = "towers.safetensors", "towers.json"
 
 
@@ -27,9 +26,7 @@ def ship(taught: Path, folder: Path = FOLDER) -> None:
     card = read_card(taught)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = read_tensors(taught / WEIGHTS)
-    kept = {
-        name: value for name, value in tensors.items() if not name.startswith(("image.", "heads.", "wish."))
-    }
+    kept = {name: value for name, value in tensors.items() if not name.startswith(("image.", *OF_PAIRS))}
     save_file(kept, folder / TAUGHT)
     shutil.copyfile(taught / TOKENIZER, folder / TOKENIZER)
     text = json.dumps({"version": card.version, **card.card}, indent=1)
