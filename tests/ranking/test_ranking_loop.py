@@ -128,12 +128,10 @@ def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
 
 def test_micro_batches_add_up_to_the_batch(tmp_path: Path) -> None:
     uri = dataset(tmp_path, 60)
-    still = torch.nn.Dropout(0.0)
     curves = []
     for tokens in (64, 100_000):
         run = training(tmp_path, uri, SETTINGS.model_copy(update={"micro_tokens": tokens}))
-        for head in run._model.heads.values():
-            head[2] = still
+        still(run)
         curves.append(flat(run.run()))
     assert curves[0] == pytest.approx(curves[1], abs=1e-5)
 
@@ -154,7 +152,8 @@ def without_dropout() -> RankingSettings:
 
 
 def still(run: Training) -> None:
-    for head in run._model.heads.values():
+    assert run._model.summary is not None
+    for head in (*run._model.heads.values(), run._model.summary):
         head[2] = torch.nn.Dropout(0.0)
 
 

@@ -44,8 +44,8 @@ def _lines(version: str, card: Mapping[str, Any], evaluation: Evaluation) -> Ite
     yield ""
     yield f"- Towers: {card['towers']}; {training['steps']} steps, {training['seconds']:.0f} s."
     best = f"{training['best_validation_accuracy']:.1%}"
-    yield f"- Best epoch {training['best_epoch']}: {best} of the validation pairs named right (half the total's"
-    yield "  accuracy, half the mean over the heads)."
+    yield f"- Best epoch {training['best_epoch']}: {best} of the validation pairs named right (half"
+    yield "  the total's accuracy, half the mean over the heads)."
     for source, found in evaluation.sets.items():
         yield ""
         yield f"## Quality on {found.quality.pairs} pairs labelled by {source} ({evaluation.part})"

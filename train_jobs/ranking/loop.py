@@ -159,7 +159,7 @@ class Training:
         progress = self._progress
         found = self._validate()
         accuracy = (found.get("total", found["mean"]) + found["mean"]) / 2
-        if accuracy >= progress.best:
+        if accuracy > progress.best:
             progress.best, progress.best_epoch, progress.waited = accuracy, epoch, 0
             self._best = self._kept_weights()
         else:
