@@ -67,11 +67,14 @@ def evaluate_ranking(
 
 @command(app)
 def demo(shell: Shell) -> None:
-    """Run the whole imagine loop on the shipped queries, on a local Ray cluster."""
-    _measure(shell, "demo", None)
+    """Run the whole imagine loop on the shipped queries, on a local Ray cluster.
+
+    A scorer moves no admission and costs a third of the time, so it is left out; evaluate imagine has it.
+    """
+    _measure(shell, "demo", None, scorer=False)
 
 
-def _measure(shell: Shell, name: str, queries: Path | None) -> None:
+def _measure(shell: Shell, name: str, queries: Path | None, scorer: bool = True) -> None:
     from actors.errors import BadInput
     from train_jobs.loop.evaluation_set import of_file, packaged
 
@@ -89,7 +92,7 @@ def _measure(shell: Shell, name: str, queries: Path | None) -> None:
         run = Run.create(settings, name)
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
-            evaluation = asyncio.run(_evaluate(shell, data, run, progress))
+            evaluation = asyncio.run(_evaluate(shell, data, run, progress, scorer))
         progress("writing the report", 0, 1)
         write_report(shell, run, evaluation)
         progress("writing the report", 1, 1)
@@ -99,11 +102,13 @@ def _measure(shell: Shell, name: str, queries: Path | None) -> None:
     shell.say(str(run.path))
 
 
-async def _evaluate(shell: Shell, data: EvaluationSet, run: Run, progress: Progress) -> Evaluation:
+async def _evaluate(
+    shell: Shell, data: EvaluationSet, run: Run, progress: Progress, scorer: bool
+) -> Evaluation:
     from actors.hosts import pooled
     from train_jobs.loop import job
 
-    async with pooled(shell.settings) as roles:
+    async with pooled(shell.settings, scorer=scorer) as roles:
         return await job.run(shell.settings, roles, data, run, progress)
 
 
