@@ -116,7 +116,7 @@ def arc(
     angle: float = 0.0,
 ) -> Points:
     """Points of an elliptic arc, degrees clockwise from the right."""
-    cosines, sines = _turn(start, stop, n)
+    cosines, sines = _on_circle(start, stop, n)
     px, py = rx * cosines, ry * sines
     if angle:
         c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -125,7 +125,7 @@ def arc(
 
 
 @lru_cache(1024)
-def _turn(start: float, stop: float, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _on_circle(start: float, stop: float, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cosines and sines of `n` angles; a whole turn leaves out its end."""
     a = np.radians(np.linspace(start, stop, n, endpoint=abs(stop - start) < 360))
     return np.cos(a), np.sin(a)
