@@ -11,6 +11,7 @@ from configs.calibration import CalibrationSettings
 from configs.cluster import ClusterSettings
 from configs.crawl import CrawlSettings
 from configs.generator import GeneratorSettings
+from configs.gepa import GepaSettings
 from configs.judge import JudgeSettings
 from configs.ledger import LedgerSettings
 from configs.loop import LoopSettings
@@ -55,3 +56,4 @@ class Settings(RoomSettings):
     calibration: CalibrationSettings = CalibrationSettings()
     crawl: CrawlSettings = CrawlSettings()
     ranking: RankingSettings = RankingSettings()
+    gepa: GepaSettings = GepaSettings()

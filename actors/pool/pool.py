@@ -48,12 +48,17 @@ class WorkerPool:
 
     An item ends exactly once, as the worker's entry or as a `Failure`. Items of a call whose replica died,
     hung or failed are tried again one by one, on whichever replica is free, at most `retries` times.
+
+    Args:
+        node: id of the Ray node that all replicas shall be on; None = wherever there is room.
     """
 
-    def __init__(self, name: str, factory: Factory, settings: PoolSettings) -> None:
+    def __init__(
+        self, name: str, factory: Factory, settings: PoolSettings, *, node: str | None = None
+    ) -> None:
         self.name = name
         self._settings = settings
-        self._replicas = Replicas(name, factory, settings)
+        self._replicas = Replicas(name, factory, settings, node)
         self._stats = PoolStats()
         self._outstanding = 0
         self._idle = asyncio.Event()

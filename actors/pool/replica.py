@@ -38,14 +38,16 @@ class Replica:
     last_error: str = "none"
 
     @classmethod
-    async def launch(cls, name: str, index: int, factory: Factory, settings: PoolSettings) -> Replica:
-        """Start an actor and build the worker in it.
+    async def launch(
+        cls, name: str, index: int, factory: Factory, settings: PoolSettings, node: str | None = None
+    ) -> Replica:
+        """Start an actor, on a node if one is named, and build the worker in it.
 
         Raises:
             StageFailed: the worker could not be built.
             TimedOut: it was not ready within `start_timeout_s`.
         """
-        options = {
+        options: dict[str, Any] = {
             "num_cpus": settings.num_cpus,
             "num_gpus": settings.num_gpus,
             # The pool itself replaces replicas and repeats calls: Ray would repeat them without asking.
@@ -53,6 +55,10 @@ class Replica:
             "max_task_retries": 0,
             "runtime_env": {"env_vars": thread_variables(settings.threads)},
         }
+        if node is not None:
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         actor = _actor_class().options(**options).remote(factory, settings.threads)
         replica = cls(name, index, actor)
         try:

@@ -18,13 +18,14 @@ _MAX_BACKOFF_S = 5.0
 class Replicas:
     """All replicas of a pool. Belongs to the event loop that started it."""
 
-    def __init__(self, name: str, factory: Factory, settings: PoolSettings) -> None:
+    def __init__(self, name: str, factory: Factory, settings: PoolSettings, node: str | None = None) -> None:
         self.name = name
         self.restarts = 0
         self.gone: str | None = None
         """Why no replica will ever be free again."""
         self._factory = factory
         self._settings = settings
+        self._node = node
         self._places: dict[int, Replica] = {}
         self._free: asyncio.Queue[Replica | None] = asyncio.Queue()
         self._repairs: set[asyncio.Task[None]] = set()
@@ -97,7 +98,7 @@ class Replicas:
 
     async def _launch(self, index: int) -> Replica:
         return await Replica.launch(
-            f"pool {self.name!r}, replica {index}", index, self._factory, self._settings
+            f"pool {self.name!r}, replica {index}", index, self._factory, self._settings, self._node
         )
 
     def _install(self, replica: Replica) -> None:

@@ -1,0 +1,77 @@
+"""The population search over strategies, `atelier evolve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from configs.base import RoomSettings
+
+
+class StopSettings(RoomSettings):
+    """When a search ends before its metric calls are used up. None = not for this reason."""
+
+    score: float | None = None
+    """Mean validation score that is good enough."""
+    plateau: int | None = Field(default=None, ge=1)
+    """Proposals in a row that did not lift the best score."""
+    proposals: int | None = Field(default=None, ge=1)
+    money: float | None = Field(default=None, gt=0)
+    """What reflection may cost in all."""
+    seconds: float | None = Field(default=None, gt=0)
+    barren: int = Field(default=200, ge=1)
+    """Proposals in a row that asked for no new metric call: nothing is left to be tried."""
+
+
+class RacingSettings(RoomSettings):
+    """Validation in blocks. Not used with one proposal in flight, which validates as sequential GEPA does."""
+
+    blocks: int = Field(default=2, ge=1)
+    """1 = every accepted candidate is validated on all examples at once."""
+    deviations: float = Field(default=1.0, ge=0)
+    """Standard errors by which a child's mean may be behind the best member's and still go on."""
+
+
+class GepaSettings(RoomSettings):
+    """Search, islands and stops. The defaults serve any width: nothing has to be tuned to it."""
+
+    minibatch: int = Field(default=3, ge=1)
+    """Training examples that a parent and its child are compared on."""
+    in_flight: int = Field(default=16, ge=1)
+    """Most proposals that an island searches at once; 1 = the decisions of sequential GEPA."""
+    adaptive: bool = True
+    """Have fewer proposals in flight where most are accepted."""
+    selector: Literal["pareto", "current_best", "epsilon_greedy", "top_k_pareto"] = "pareto"
+    frontier: Literal["instance", "objective", "hybrid", "cartesian"] = "instance"
+    acceptance: Literal["strict_improvement", "improvement_or_equal"] = "strict_improvement"
+    tolerance: float = Field(default=0.0, ge=0)
+    """What a noisy judge changes in a minibatch's sum by itself."""
+    components: Literal["round_robin", "all"] = "round_robin"
+    """Which texts one mutation rewrites."""
+    perfect_score: float | None = 1.0
+    """A minibatch on which every score is as high teaches nothing and is passed over; None = never."""
+    merges: int | None = Field(default=None, ge=0)
+    """Most merges or crossovers that may be admitted; None = none with one proposal in flight, else any."""
+    reuse: bool = True
+    """Take a score that was paid for once as the score of the same candidate on the same example."""
+    racing: RacingSettings = RacingSettings()
+    stop: StopSettings = StopSettings()
+    islands: int = Field(default=1, ge=1)
+    """Populations; each has the workers of a node, or a share of them."""
+    migration: int = Field(default=4, ge=0)
+    """Members that an island admits between two that it passes on; 0 = islands keep apart."""
+    evaluators: int = Field(default=2, ge=1)
+    """Evaluations at once, an island."""
+    proposers: int = Field(default=2, ge=1)
+    """Reflections at once, an island."""
+    num_cpus: float = Field(default=0.5, ge=0)
+    """CPUs that Ray reserves for each evaluator and proposer of an island."""
+    evaluation_timeout_s: float = Field(default=300.0, gt=0)
+    reflection_timeout_s: float = Field(default=300.0, gt=0)
+    longest_text: int = Field(default=20_000, ge=1)
+    """Characters of a component's text; a reflection that writes more is refused."""
+    template: Path | None = None
+    """File with the prompt for a reflecting language model; none = the shipped one."""
+    seed: int = Field(default=0, ge=0)

@@ -1,0 +1,144 @@
+"""What the tests of the search run on: a deterministic adapter, and a driver with a simulated clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.landscape import COMPONENT, Landscape, latency
+from configs.gepa import GepaSettings
+from train_jobs.gepa.adapter import EvaluationBatch
+from train_jobs.gepa.archipelago import Archipelago
+from train_jobs.gepa.outcome import Outcome
+from train_jobs.gepa.tasks import Evaluate, Proposed, Result, Task
+
+SEED = {COMPONENT: ""}
+
+
+@dataclass
+class World:
+    """A landscape as an adapter; counts what is asked of it."""
+
+    landscape: Landscape
+    calls: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)
+    propose_new_texts: Any = None
+
+    def evaluate(
+        self, batch: list[tuple[int, ...]], candidate: dict[str, str], capture_traces: bool = False
+    ) -> EvaluationBatch:
+        """Scores of the examples."""
+        for example in batch:
+            self.calls[candidate[COMPONENT], tuple(example)] += 1
+        scores = [self.landscape.score(candidate, example) for example in batch]
+        traces = [list(example) for example in batch] if capture_traces else None
+        return EvaluationBatch(outputs=[None] * len(batch), scores=scores, trajectories=traces)
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The examples as they are."""
+        return {COMPONENT: [{"example": trace} for trace in eval_batch.trajectories]}
+
+    def propose(self, candidate: dict[str, str], dataset: Any, components: list[str]) -> dict[str, str]:
+        """The landscape's mutation."""
+        examples = [tuple(row["example"]) for row in dataset[COMPONENT]]
+        return {COMPONENT: self.landscape.mutate(candidate, examples)}
+
+
+@dataclass
+class Simulation:
+    """Drives an archipelago with a clock of its own: every call takes a time that follows from its name.
+
+    `taken` lists the calls in the order in which the search was told of them, with the time.
+    """
+
+    landscape: Landscape
+    settings: GepaSettings
+    calls: int | None
+    workers: int = 64
+    crossover: bool = True
+    seeds: Sequence[dict[str, str]] = (SEED,)
+    taken: list[tuple[float, str]] = field(default_factory=list)
+    made: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.train, self.validation = self.landscape.train, self.landscape.validation
+        self.archipelago = Archipelago(
+            self.settings,
+            list(self.seeds),
+            len(self.train),
+            len(self.validation),
+            self.calls,
+            crossover=self.crossover,
+        )
+        self.clock = 0.0
+        self.peak = 0
+        self._due: list[tuple[float, int, Task, Result]] = []
+        self._waiting: list[tuple[int, int, Task]] = []
+        self._busy = 0
+        self._order = 0
+
+    def run(
+        self,
+        until: Callable[[Simulation], bool] = lambda simulation: False,
+        known: Sequence[tuple[float, str]] = (),
+    ) -> Simulation:
+        """Go on to the end, or to a moment. `known` is replayed first: a run that was cut off."""
+        self.archipelago.start()
+        self._issue()
+        replayed = 0
+        while self._due and not self.archipelago.stopped and not until(self):
+            if replayed < len(known):
+                time, name = known[replayed]
+                place = next(i for i, entry in enumerate(self._due) if entry[2].name == name)
+                entry = self._due.pop(place)
+                heapq.heapify(self._due)
+                assert entry[0] == time
+                replayed += 1
+            else:
+                entry = heapq.heappop(self._due)
+            self.clock, _, task, result = entry
+            self._busy -= isinstance(task, Evaluate)
+            self.taken.append((self.clock, task.name))
+            self.archipelago.learn(task.name, result)
+            self._issue()
+        return self
+
+    def pool(self) -> list[Any]:
+        """Everything about the members that may be compared."""
+        return [
+            (island.island, m.index, m.candidate, [p.index for p in m.parents], m.scores, m.origin, m.calls)
+            for island in self.archipelago.islands
+            for m in island.pool.members
+        ]
+
+    def _issue(self) -> None:
+        for task in self.archipelago.take():
+            self._order += 1
+            if isinstance(task, Evaluate):
+                heapq.heappush(self._waiting, (task.priority, self._order, task))
+            else:
+                self._start(task, latency(0.12, 0.5, self.landscape.seed, task.name))
+        while self._waiting and self._busy < self.workers:
+            task = heapq.heappop(self._waiting)[2]
+            self._busy += 1
+            self.made[task.name] += 1
+            self._start(task, latency(0.06, 0.8, self.landscape.seed, task.name))
+        self.peak = max(self.peak, self._busy)
+
+    def _start(self, task: Task, seconds: float) -> None:
+        self._order += 1
+        heapq.heappush(self._due, (self.clock + seconds, self._order, task, self._result(task)))
+
+    def _result(self, task: Task) -> Result:
+        if isinstance(task, Evaluate):
+            examples = self.train if task.split == "train" else self.validation
+            return Outcome(self.landscape.score(task.candidate, examples[task.example]))
+        if task.kind == "crossover":
+            assert task.other is not None
+            return Proposed({COMPONENT: self.landscape.join(task.candidate, task.other)})
+        examples = [self.train[i] for i in task.examples]
+        return Proposed({COMPONENT: self.landscape.mutate(task.candidate, examples)})

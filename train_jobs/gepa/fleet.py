@@ -1,0 +1,190 @@
+"""Hosts on a Ray cluster: one for each island, spread over the nodes; nodes may join and leave."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from actors.contracts import Failure
+from actors.errors import AtelierError, StageFailed
+from actors.pool import WorkerPool
+from configs.gepa import GepaSettings
+from configs.pool import PoolSettings
+from train_jobs.gepa.hosts import Host, Lost
+from train_jobs.gepa.tasks import Evaluate, Result, Task
+from train_jobs.gepa.worker import Kit, SearchWorker
+
+LOGGER = logging.getLogger(__name__)
+WATCH_S = 2.0
+"""Time between two looks at which nodes there are."""
+
+
+class Crew(Protocol):
+    """Who is told of hosts that join and leave."""
+
+    def join(self, host: Host) -> None:
+        """Use it."""
+        ...
+
+    def leave(self, host: Host) -> None:
+        """Use it no more."""
+        ...
+
+
+class NodeHost:
+    """Pools of evaluators and proposers on one node.
+
+    Args:
+        node: Ray's id of it.
+        islands: at home here.
+        share: for how many islands it has lanes.
+    """
+
+    def __init__(
+        self, kit: Kit, settings: GepaSettings, node: str, islands: Iterable[int], share: int
+    ) -> None:
+        self.name = f"node {node[:8]}"
+        self.node = node
+        self.islands = frozenset(islands)
+        self.evaluators = settings.evaluators * share
+        self.proposers = settings.proposers * share
+        self._gone = asyncio.Event()
+        factory = functools.partial(SearchWorker, kit)
+        self._pools = {
+            kind: WorkerPool(
+                f"{self.name}, {kind}",
+                factory,
+                PoolSettings(
+                    workers=workers,
+                    batch=1,
+                    retries=0,
+                    timeout_s=timeout_s,
+                    num_cpus=settings.num_cpus,
+                ),
+                node=node,
+            )
+            for kind, workers, timeout_s in (
+                ("evaluators", self.evaluators, settings.evaluation_timeout_s),
+                ("proposers", self.proposers, settings.reflection_timeout_s),
+            )
+        }
+
+    async def start(self) -> None:
+        """Start the replicas.
+
+        Raises:
+            StageFailed, TimedOut, BadInput: as `WorkerPool.start`.
+        """
+        await asyncio.gather(*(pool.start() for pool in self._pools.values()))
+
+    async def run(self, task: Task) -> Result | Lost:
+        """See `Host.run`. A node that goes loses its calls at once."""
+        pool = self._pools["evaluators" if isinstance(task, Evaluate) else "proposers"]
+        call = asyncio.create_task(pool.call("run", [task], idempotent=False))
+        gone = asyncio.create_task(self._gone.wait())
+        try:
+            await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                return Lost(f"{self.name} is gone")
+            (entry,) = call.result()
+        except StageFailed as error:
+            return Lost(str(error))
+        finally:
+            gone.cancel()
+            call.cancel()
+        if isinstance(entry, Failure):
+            return Lost(entry.message, again=entry.kind != "TimedOut")
+        result: Result = entry
+        return result
+
+    def lose(self) -> None:
+        """The node is gone."""
+        self._gone.set()
+
+    async def close(self) -> None:
+        """End the replicas."""
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+
+class Fleet:
+    """All hosts of a run. Used as a context manager; its value is the hosts to begin with.
+
+    Island `i` is at home on node `i` modulo their number. A node that joins later gets a host that helps all
+    islands; one that leaves takes only the calls with it that it was making.
+    """
+
+    def __init__(self, kit: Kit, settings: GepaSettings, crew: Crew) -> None:
+        self._kit, self._settings, self._crew = kit, settings, crew
+        self._hosts: dict[str, NodeHost] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> list[Host]:
+        nodes = _nodes()[: self._settings.islands]
+        homes: dict[str, list[int]] = {node: [] for node in nodes}
+        for island in range(self._settings.islands):
+            homes[nodes[island % len(nodes)]].append(island)
+        for node, islands in homes.items():
+            self._hosts[node] = NodeHost(self._kit, self._settings, node, islands, len(islands))
+        try:
+            await asyncio.gather(*(host.start() for host in self._hosts.values()))
+        except BaseException:
+            await self._close()
+            raise
+        self._watching = asyncio.create_task(self._watch(set(_nodes())))
+        return list(self._hosts.values())
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self._close()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(host.close() for host in self._hosts.values()))
+
+    async def _watch(self, known: set[str]) -> None:
+        """Follow the nodes that are there."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            there = set(await asyncio.to_thread(_nodes))
+            for node in set(self._hosts) - there:
+                host = self._hosts.pop(node)
+                LOGGER.warning("%s is gone; its islands go on elsewhere", host.name)
+                self._crew.leave(host)
+                host.lose()
+                await host.close()
+            for node in there - known:
+                await self._welcome(node)
+            known |= there
+
+    async def _welcome(self, node: str) -> None:
+        host = NodeHost(self._kit, self._settings, node, (), 1)
+        try:
+            await host.start()
+        except AtelierError as error:
+            LOGGER.warning("%s cannot help: %s", host.name, error)
+            await host.close()
+            return
+        self._hosts[node] = host
+        self._crew.join(host)
+
+
+def _nodes() -> list[str]:
+    """Ids of the nodes that are alive and have CPUs, in a fixed order.
+
+    Raises:
+        StageFailed: there is none.
+    """
+    import ray
+
+    nodes = sorted(
+        node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    )
+    if not nodes:
+        raise StageFailed("the Ray cluster has no node with CPUs")
+    return nodes
