@@ -28,8 +28,13 @@ class Run:
     def create(cls, settings: Settings, name: str) -> Run:
         """Make a new folder and dump the resolved settings and versions into it."""
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{uuid.uuid4().hex[:6]}"
-        run = cls(run_id, settings.paths.runs / run_id)
-        run.path.mkdir(parents=True)
+        return cls.at(settings, settings.paths.runs / run_id)
+
+    @classmethod
+    def at(cls, settings: Settings, path: Path) -> Run:
+        """Begin a run in a folder of its own, which may be there and empty."""
+        run = cls(path.name, path)
+        run.path.mkdir(parents=True, exist_ok=True)
         run.write_json(
             "settings.json", {"settings": settings.model_dump(mode="json"), "versions": versions()}
         )

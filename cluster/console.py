@@ -6,11 +6,12 @@ import functools
 import inspect
 import json
 import sys
+import time
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 from rich.console import Console
@@ -21,8 +22,18 @@ if TYPE_CHECKING:
     from configs.schema import Settings
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-Progress = Callable[[str, int, int], None]
-"""`progress(stage, done, total)`."""
+NOTE_S = 10.0
+"""Time between two notes where there is no terminal."""
+
+
+class Progress(Protocol):
+    """Told how far a stage is; a note says what is known meanwhile."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show it."""
+        ...
+
+
 Cell = str | tuple[str, str]
 """A text, or a text and its style."""
 
@@ -104,14 +115,15 @@ class Shell:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
         )
         with Bars(*columns, console=self.err, transient=True) as bars:
             tasks: dict[str, Any] = {}
 
-            def update(stage: str, done: int, total: int) -> None:
+            def update(stage: str, done: int, total: int, note: str = "") -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=max(total, 1))
-                bars.update(tasks[stage], completed=done, total=max(total, 1))
+                    tasks[stage] = bars.add_task(stage, total=max(total, 1), note="")
+                bars.update(tasks[stage], completed=done, total=max(total, 1), note=note)
 
             yield update
 
@@ -201,10 +213,15 @@ def explain(error: ValidationError) -> str:
 
 def _line_progress(console: Console) -> Progress:
     seen: set[str] = set()
+    noted = time.monotonic()
 
-    def update(stage: str, done: int, total: int) -> None:
+    def update(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal noted
         if stage not in seen:
             seen.add(stage)
             console.print(f"{stage} ...", markup=False)
+        if note and time.monotonic() - noted > NOTE_S:
+            noted = time.monotonic()
+            console.print(f"{stage} {done}/{total}: {note}", markup=False, soft_wrap=True)
 
     return update

@@ -18,6 +18,7 @@ COMMANDS = {
     "score": "score",
     "synthesize": "synthesize",
     "train": "train",
+    "evolve": "evolve",
     "judge": "judge",
     "dataset": "dataset",
     "demo": "evaluate",

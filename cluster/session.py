@@ -215,7 +215,9 @@ def cpus(settings: Settings) -> int | None:
     if settings.cluster.num_cpus is not None:
         return settings.cluster.num_cpus
     pools = (getattr(settings.pools, name) for name in type(settings.pools).model_fields)
-    wanted = math.ceil(sum(pool.workers * pool.num_cpus for pool in pools)) + SPARE_CPUS
+    search = settings.gepa
+    islands = search.islands * (search.evaluators + search.proposers) * search.num_cpus
+    wanted = math.ceil(max(sum(pool.workers * pool.num_cpus for pool in pools), islands)) + SPARE_CPUS
     return wanted if wanted > len(os.sched_getaffinity(0)) else None
 
 

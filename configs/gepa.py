@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from configs.base import RoomSettings
+from configs.http import ChatSettings, HttpSettings
 
 
 class StopSettings(RoomSettings):
@@ -34,6 +35,35 @@ class RacingSettings(RoomSettings):
     """Standard errors by which a child's mean may be behind the best member's and still go on."""
 
 
+class EditsSettings(RoomSettings):
+    """No language model: rules are edited by what was measured."""
+
+    type: Literal["edits"] = "edits"
+
+
+class LlmReflectionSettings(RoomSettings):
+    """A chat model reads what happened and writes new texts."""
+
+    type: Literal["llm"] = "llm"
+    http: HttpSettings = HttpSettings()
+    chat: ChatSettings = ChatSettings(temperature=1.0, max_tokens=4096, answer_format="none")
+    pictures: bool = False
+    """Show the model the pictures too; it must be able to see."""
+
+
+class StudioSearchSettings(RoomSettings):
+    """What `atelier evolve` does around the search."""
+
+    budget: int = Field(default=12_000, ge=1)
+    """Metric calls: first draws of a strategy for a query."""
+    train: int = Field(default=240, ge=1)
+    """Queries to learn from, where none are given."""
+    validation: int = Field(default=120, ge=1)
+    """Queries that strategies are scored on, where none are given."""
+    draws: int = Field(default=2, ge=1)
+    """Fresh seeds a query when the best strategy is measured on unseen queries, and for its distillation."""
+
+
 class GepaSettings(RoomSettings):
     """Search, islands and stops. The defaults serve any width: nothing has to be tuned to it."""
 
@@ -54,6 +84,8 @@ class GepaSettings(RoomSettings):
     """A minibatch on which every score is as high teaches nothing and is passed over; None = never."""
     merges: int | None = Field(default=None, ge=0)
     """Most merges or crossovers that may be admitted; None = none with one proposal in flight, else any."""
+    history: int = Field(default=0, ge=0)
+    """Training outcomes of the run that an adapter is shown beside a minibatch's, the latest ones."""
     reuse: bool = True
     """Take a score that was paid for once as the score of the same candidate on the same example."""
     racing: RacingSettings = RacingSettings()
@@ -70,6 +102,8 @@ class GepaSettings(RoomSettings):
     """CPUs that Ray reserves for each evaluator and proposer of an island."""
     evaluation_timeout_s: float = Field(default=300.0, gt=0)
     reflection_timeout_s: float = Field(default=300.0, gt=0)
+    reflection: EditsSettings | LlmReflectionSettings = Field(default=EditsSettings(), discriminator="type")
+    studio: StudioSearchSettings = StudioSearchSettings()
     longest_text: int = Field(default=20_000, ge=1)
     """Characters of a component's text; a reflection that writes more is refused."""
     template: Path | None = None

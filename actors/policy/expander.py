@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
 
@@ -39,6 +40,19 @@ def default_strategy() -> Strategy:
     return Strategy.of(_components(files("actors.policy").joinpath("strategy.yaml").read_text("utf-8")))
 
 
+def read_strategy(path: Path) -> Strategy:
+    """A strategy from a YAML file of component names and texts.
+
+    Raises:
+        BadInput: the file cannot be read, or holds something else.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}); accepted: a YAML file of a strategy") from None
+    return Strategy.of(_components(text))
+
+
 class Expander:
     """Policy worker without weights."""
 
@@ -46,7 +60,7 @@ class Expander:
 
     def __init__(self, settings: ExpanderSettings, artifacts: Artifacts) -> None:
         path = settings.strategy_file
-        self._own = Strategy.of(_components(path.read_text("utf-8"))) if path else None
+        self._own = read_strategy(path) if path else None
 
     def propose(
         self, queries: Sequence[Query], recalls: Sequence[Recall], strategy: Strategy, n: int, seed: int

@@ -48,21 +48,40 @@ class World:
         return {COMPONENT: self.landscape.mutate(candidate, examples)}
 
 
+def usual(simulation: Simulation, task: Task) -> Result:
+    """What the simulation's landscape answers."""
+    landscape = simulation.landscape
+    if isinstance(task, Evaluate):
+        examples = simulation.train if task.split == "train" else simulation.validation
+        return Outcome(landscape.score(task.candidate, examples[task.example]))
+    if task.kind == "crossover":
+        assert task.other is not None
+        return Proposed({COMPONENT: landscape.join(task.candidate, task.other)})
+    return Proposed(
+        {COMPONENT: landscape.mutate(task.candidate, [simulation.train[i] for i in task.examples])}
+    )
+
+
 @dataclass
 class Simulation:
     """Drives an archipelago with a clock of its own: every call takes a time that follows from its name.
 
-    `taken` lists the calls in the order in which the search was told of them, with the time.
+    `taken` lists the calls in the order in which the search was told of them, with the time; `made` counts
+    the evaluations by name, `asked` keeps every call that was begun, and `told` what the search told.
     """
 
-    landscape: Landscape
+    landscape: Any
+    """A `Landscape`, or anything with its examples and seed where `answer` is another one."""
     settings: GepaSettings
     calls: int | None
     workers: int = 64
     crossover: bool = True
     seeds: Sequence[dict[str, str]] = (SEED,)
+    answer: Callable[[Simulation, Task], Result] = usual
     taken: list[tuple[float, str]] = field(default_factory=list)
     made: Counter[str] = field(default_factory=Counter)
+    asked: list[Task] = field(default_factory=list)
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.train, self.validation = self.landscape.train, self.landscape.validation
@@ -73,6 +92,7 @@ class Simulation:
             len(self.validation),
             self.calls,
             crossover=self.crossover,
+            tell=lambda event, payload: self.told.append((event, payload)),
         )
         self.clock = 0.0
         self.peak = 0
@@ -131,14 +151,5 @@ class Simulation:
 
     def _start(self, task: Task, seconds: float) -> None:
         self._order += 1
-        heapq.heappush(self._due, (self.clock + seconds, self._order, task, self._result(task)))
-
-    def _result(self, task: Task) -> Result:
-        if isinstance(task, Evaluate):
-            examples = self.train if task.split == "train" else self.validation
-            return Outcome(self.landscape.score(task.candidate, examples[task.example]))
-        if task.kind == "crossover":
-            assert task.other is not None
-            return Proposed({COMPONENT: self.landscape.join(task.candidate, task.other)})
-        examples = [self.train[i] for i in task.examples]
-        return Proposed({COMPONENT: self.landscape.mutate(task.candidate, examples)})
+        self.asked.append(task)
+        heapq.heappush(self._due, (self.clock + seconds, self._order, task, self.answer(self, task)))

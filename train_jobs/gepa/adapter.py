@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from train_jobs.gepa.candidate import Candidate
@@ -27,6 +27,8 @@ class EvaluationBatch:
     """What `make_reflective_dataset` needs; there where traces were asked for."""
     objective_scores: list[dict[str, float]] | None = None
     num_metric_calls: int | None = None
+    history: list[Any] = field(default_factory=list)
+    """Trajectories of training examples that were evaluated lately with any candidate, see `gepa.history`."""
 
 
 class Adapter(Protocol):

@@ -51,14 +51,14 @@ class Archipelago:
         crossover: bool = False,
         tell: Tell = lambda event, payload: None,
     ) -> None:
-        _check(seeds, train, validation, calls)
+        _check(settings, seeds, train, validation, calls)
         self.budget = Budget(calls)
         self.progress = Progress()
         self.stopped = ""
         """Why the run ended; empty while it goes on."""
         self.validation = validation
         self._settings, self._tell = settings, tell
-        self._outcomes = Outcomes(self.budget)
+        self._outcomes = Outcomes(self.budget, settings.history)
         self._admitted = [0] * settings.islands
         self.islands = [
             Search(
@@ -90,7 +90,7 @@ class Archipelago:
         else:
             self._learn_outcome(name, result)
         for island in self.islands:
-            island.fill()
+            island.fill(self._under_way)
         self._settle()
 
     def take(self) -> list[Task]:
@@ -138,11 +138,23 @@ class Archipelago:
         if proposal.origin == "seed":
             self.progress.best = max(self.progress.best, best)
         else:
-            self.progress.follow(best, proposal.new_calls)
+            self.progress.follow(best, self._barren(proposal))
             if member is not None and member.complete:
                 self._migrate(island)
         if reason := reason_to_stop(self._settings.stop, self.progress):
             self.stop(reason)
+
+    def _barren(self, proposal: Proposal) -> bool | None:
+        """Whether a proposal found nothing to try that the run has not tried; None while that may change."""
+        if proposal.new_calls:
+            return False
+        running = [each for island in self.islands for each in island.running]
+        if any(each.new_calls for each in running) or (running and not proposal.reflected):
+            return None
+        return True
+
+    def _under_way(self) -> bool:
+        return any(island.running for island in self.islands)
 
     def _migrate(self, island: Search) -> None:
         """Pass an island's best member on to the next one, every few admissions."""
@@ -155,13 +167,15 @@ class Archipelago:
 
     def _settle(self) -> None:
         """A run with nothing under way has used up its budget."""
-        if not self.stopped and not any(island.running for island in self.islands):
+        if not self.stopped and not self._under_way():
             self.stop(
                 f"{self.budget.spent} of {self.budget.limit} metric calls are made; no proposal fits in"
             )
 
 
-def _check(seeds: Sequence[Candidate], train: int, validation: int, calls: int | None) -> None:
+def _check(
+    settings: GepaSettings, seeds: Sequence[Candidate], train: int, validation: int, calls: int | None
+) -> None:
     if not seeds or not seeds[0]:
         raise BadInput(
             "there is no seed candidate with a text; accepted: at least one component name -> text"
@@ -178,9 +192,11 @@ def _check(seeds: Sequence[Candidate], train: int, validation: int, calls: int |
         raise BadInput("the training set is empty; accepted: at least one example")
     if not validation:
         raise BadInput("the validation set is empty; accepted: at least one example")
-    distinct = len({tuple(sorted(seed.items())) for seed in seeds})
-    if calls is not None and calls < distinct * validation:
+    paid = len({tuple(sorted(seed.items())) for seed in seeds})
+    if not settings.reuse:
+        paid = len(seeds) * settings.islands
+    if calls is not None and calls < paid * validation:
         raise BadInput(
-            f"max_metric_calls={calls} does not hold the validation of {distinct} seed(s) on {validation} "
-            f"examples; accepted: at least {distinct * validation}"
+            f"max_metric_calls={calls} does not hold the validation of {paid} seed(s) on {validation} "
+            f"examples; accepted: at least {paid * validation}"
         )

@@ -70,7 +70,7 @@ class Engine:
         self._log: Journal | None = None
         self._own: Journal | None = None
         self._losses: Counter[str] = Counter()
-        self._answers: asyncio.Queue[tuple[str, Result] | None] = asyncio.Queue()
+        self._answers: asyncio.Queue[tuple[str, Result] | Exception | None] = asyncio.Queue()
         self._calls: set[asyncio.Task[None]] = set()
         self._failures: list[str] = []
         self._successes = 0
@@ -90,16 +90,24 @@ class Engine:
 
         Raises:
             RunDiffers: the folder's log is of another search.
-            StageFailed: all first examples failed, or the folder is in use.
+            StageFailed: all first examples failed, or the folder is in use, damaged or full.
         """
         self._archipelago.start()
-        if self._folder is not None:
-            self._log = Journal(self._folder / LOG)
-            self._own = Journal(self._folder / RESULTS / f"{OWN}.jsonl")
-            self._known = read_results(self._folder)
-            self._replay(self._folder / LOG)
-        else:
-            self._enqueue(self._archipelago.take())
+        try:
+            if self._folder is not None:
+                self._log = Journal(self._folder / LOG)
+                self._own = Journal(self._folder / RESULTS / f"{OWN}.jsonl")
+                self._known = read_results(self._folder)
+                self._replay(self._folder / LOG)
+            else:
+                self._enqueue(self._archipelago.take())
+            await self._drive(hosts)
+        finally:
+            for journal in (self._log, self._own):
+                if journal is not None:
+                    journal.close()
+
+    async def _drive(self, hosts: Sequence[Host]) -> None:
         began = self._looked = time.monotonic()
         for host in hosts:
             self.join(host)
@@ -107,6 +115,8 @@ class Engine:
         try:
             while not self._archipelago.stopped:
                 answer = await self._answers.get()
+                if isinstance(answer, Exception):
+                    raise answer
                 if answer is not None:
                     self._learn(*answer)
         finally:
@@ -114,9 +124,6 @@ class Engine:
             for call in self._calls:
                 call.cancel()
             await asyncio.gather(ticker, *self._calls, return_exceptions=True)
-            for journal in (self._log, self._own):
-                if journal is not None:
-                    journal.close()
             self.work.wall_s = time.monotonic() - began
 
     def _learn(self, name: str, result: Result) -> None:
@@ -142,7 +149,9 @@ class Engine:
                     "gone; accepted: a folder with all its files, the same settings, seeds and examples"
                 )
             del outstanding[name]
-            self._archipelago.learn(name, self._known.pop(name))
+            result = self._known.pop(name)
+            self._successes += isinstance(result, Outcome) and not result.failure
+            self._archipelago.learn(name, result)
         self.replaying = False
         self._enqueue([*outstanding.values(), *self._archipelago.take()])
 
@@ -163,15 +172,19 @@ class Engine:
     async def _call(self, task: Task, host: Host) -> None:
         began = time.monotonic()
         try:
-            answer = await host.run(task)
-        finally:
-            if isinstance(task, Evaluate):
-                self.work.busy_s += time.monotonic() - began
-            self._lanes.done(task, host)
-        if isinstance(answer, Lost):
-            self._lost(task, answer)
-        else:
-            self._answers.put_nowait((task.name, answer))
+            try:
+                answer = await host.run(task)
+            finally:
+                if isinstance(task, Evaluate):
+                    self.work.busy_s += time.monotonic() - began
+                self._lanes.done(task, host)
+            if isinstance(answer, Lost):
+                self._lost(task, answer)
+            else:
+                self._answers.put_nowait((task.name, answer))
+        except Exception as error:  # no result can stand for it, e.g. a full disk: it ends the run
+            self._answers.put_nowait(error)
+            return
         self._dispatch()
 
     def _lost(self, task: Task, lost: Lost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from train_jobs.gepa.plan import Plan
 from train_jobs.gepa.result import EvolutionResult, result_of
 from train_jobs.gepa.worker import failure_score
 
+LOGGER = logging.getLogger(__name__)
 STOP_FILE = "gepa.stop"
 """A file of this name in the run's folder ends the run."""
 
@@ -151,11 +153,19 @@ def _outside(plan: Plan, archipelago: Archipelago) -> Callable[[], str]:
             return f"{limit:g} s have passed"
         if plan.folder is not None and (plan.folder / STOP_FILE).exists():
             return f"{plan.folder / STOP_FILE} is there"
-        if any(stopper(plan.notices.view()) for stopper in plan.stoppers):
+        if any(_says_stop(stopper, plan.notices.view()) for stopper in plan.stoppers):
             return "a stop callback said so"
         return ""
 
     return reason
+
+
+def _says_stop(stopper: Callable[[Any], bool], view: Any) -> bool:
+    try:
+        return bool(stopper(view))
+    except Exception:  # the run's time and stop file are still looked at
+        LOGGER.warning("stop callback %r failed", stopper, exc_info=True)
+        return False
 
 
 def _start_of(plan: Plan) -> dict[str, Any]:

@@ -15,13 +15,15 @@ from train_jobs.gepa.plan import Plan
 VERSION = 1
 """Of what a run's folder holds."""
 HEADER = "search.json"
+FREE = {
+    *("evaluators", "proposers", "num_cpus", "evaluation_timeout_s", "reflection_timeout_s", "studio"),
+}
+"""Settings that may change from one part of a run to the next."""
 
 
 def _header(plan: Plan) -> dict[str, Any]:
     """What must be the same for a run to go on: everything that its decisions follow from."""
-    keep = plan.settings.model_dump(
-        mode="json", exclude={"evaluators", "proposers", "evaluation_timeout_s", "reflection_timeout_s"}
-    )
+    keep = plan.settings.model_dump(mode="json", exclude=FREE)
     return {
         "version": VERSION,
         "settings": keep,
@@ -54,6 +56,8 @@ def claim(plan: Plan) -> None:
         there = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise RunDiffers(f"{path} cannot be read ({error}); accepted: another folder") from None
+    if not isinstance(there, dict):
+        raise RunDiffers(f"{path} cannot be read (it is no header); accepted: another folder")
     for name, mine in json.loads(json.dumps(header)).items():
         other = there.get(name)
         if other != mine:
@@ -79,7 +83,7 @@ def _digest(examples: Sequence[Any]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         text = example.model_dump_json() if hasattr(example, "model_dump_json") else _text(example)
-        digest.update(text.encode("utf-8") + b"\0")
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return f"{len(examples)} examples {digest.hexdigest()[:16]}"
 
 

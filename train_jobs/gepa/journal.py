@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import threading
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ LOG = "search.jsonl"
 RESULTS = "results"
 OWN = "00-engine"
 """File of the results that the engine gives itself; read first, since a call that was given up may end."""
+
+
+class Kept(Enum):
+    """What stands in a result that was read back where JSON could not hold the value."""
+
+    LEFT_OUT = "left out"
 
 
 class Journal:
@@ -52,29 +60,46 @@ class Journal:
         Raises:
             StageFailed: the disk refused it.
         """
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        line = text.encode("utf-8", "surrogatepass") + b"\n"
         with self._lock:
             try:
                 written = os.write(self._descriptor, line)
             except OSError as error:
                 raise StageFailed(f"cannot write {self.path}: {error.strerror}") from None
             if written < len(line):
+                # Another thread's line must not be joined to this part of one.
+                os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
                 raise StageFailed(f"cannot write {self.path}: the disk is full")
 
     def close(self) -> None:
         """Close the file; what is appended is safe without it."""
-        os.close(self._descriptor)
+        with self._lock:
+            os.close(self._descriptor)
+            # A call that hangs may end after the run, when the number may stand for another file.
+            self._descriptor = -1
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal; none where there is no file."""
+    """The whole lines of a journal; none where there is no file.
+
+    Raises:
+        StageFailed: a line is damaged.
+    """
     if not path.exists():
         return
     with path.open("rb") as stream:
-        for line in stream:
+        for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise StageFailed(
+                    f"line {number} of {path} is damaged ({error}); accepted: the file as it was written, or "
+                    "another folder"
+                ) from None
+            yield record
 
 
 def read_results(folder: Path) -> dict[str, Result]:
@@ -102,6 +127,8 @@ def record_of(name: str, result: Result) -> dict[str, Any]:
         value = getattr(result, field)
         if value is not None and _survives(value):
             record[field] = value
+        elif value is not None:
+            record.setdefault("left_out", []).append(field)
     if result.failure:
         record["failure"] = result.failure
     return record
@@ -110,21 +137,32 @@ def record_of(name: str, result: Result) -> dict[str, Any]:
 def _result(record: dict[str, Any]) -> Result:
     if "texts" in record:
         return Proposed(record["texts"], record["cost"], record["failure"])
+    there = record | dict.fromkeys(record.get("left_out", ()), Kept.LEFT_OUT)
     return Outcome(
-        record["score"],
-        record.get("objectives"),
-        record.get("output"),
-        record.get("trace"),
-        record.get("failure", ""),
+        there["score"],
+        there.get("objectives"),
+        there.get("output"),
+        there.get("trace"),
+        there.get("failure", ""),
     )
 
 
 def _survives(value: Any) -> bool:
-    """Whether a value comes back from JSON as it was."""
+    """Whether a value comes back from JSON as it was, of the same types."""
     try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError, RecursionError):
+        return _plain(value)
+    except RecursionError:
         return False
+
+
+def _plain(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
+    if type(value) is list:
+        return all(_plain(each) for each in value)
+    if type(value) is dict:
+        return all(type(key) is str and _plain(each) for key, each in value.items())
+    return value is None or type(value) in (str, int, bool)
 
 
 def _whole_lines(path: Path) -> int:

@@ -49,9 +49,13 @@ class Merges:
         if self.accepted < self.limit:
             self.due += 1
 
-    def take_turn(self) -> bool:
-        """Whether the next proposal is to be a merge; asked once before each proposal."""
-        turn = self.due > 0 and self.fresh_member
+    def take_turn(self, under_way: int = 0) -> bool:
+        """Whether the next proposal is to be a merge; asked once before each proposal.
+
+        Args:
+            under_way: merges that may still be admitted.
+        """
+        turn = self.due > 0 and self.fresh_member and self.accepted + under_way < self.limit
         self.fresh_member = False
         return turn
 
@@ -110,7 +114,9 @@ class Merges:
                 and _worth_mixing(pool, first, second, ancestor)
             ]
             if common:
-                chosen = rng.choices(common, k=1, weights=[scores[ancestor] for ancestor in common])[0]
+                # Scores below zero, and that of a member not validated whole, are no weights.
+                weights = [max(0.0, scores[ancestor]) for ancestor in common]
+                chosen = rng.choices(common, weights if any(weights) else None, k=1)[0]
                 return first, second, chosen
         return None
 
@@ -155,7 +161,7 @@ def _mixed(
     scores = pool.scores
     sources: list[int] = []
     for name in old:
-        if mine[name] == other[name] or (old[name] == other[name] and mine[name] != other[name]):
+        if old[name] == other[name]:
             source = first
         elif old[name] == mine[name]:
             source = second

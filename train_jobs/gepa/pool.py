@@ -113,14 +113,20 @@ class Pool:
 
 
 def ancestors(member: Member) -> list[int]:
-    """Indices of all ancestors, each once, in the order of a walk from parent to parent."""
+    """Indices of all ancestors, each once, in the order of a walk from parent to parent.
+
+    An ancestor that is still being validated has no index and is left out, though not its own ancestors.
+    """
     found: set[int] = set()
+    seen: set[int] = set()
     stack = [iter(member.parents)]
     while stack:
         parent = next(stack[-1], None)
         if parent is None:
             stack.pop()
-        elif parent.index not in found:
-            found.add(parent.index)
+        elif id(parent) not in seen:
+            seen.add(id(parent))
+            if parent.index >= 0:
+                found.add(parent.index)
             stack.append(iter(parent.parents))
     return list(found)

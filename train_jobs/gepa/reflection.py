@@ -9,12 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from actors.errors import BadInput
 from train_jobs.gepa.adapter import Adapter, ProposalFn, ReflectiveDataset
 from train_jobs.gepa.tasks import Propose, Proposed
 
 TEXT, EXAMPLES = "<curr_param>", "<side_info>"
 FIRST, SECOND, FIRST_SCORE, SECOND_SCORE = "<first>", "<second>", "<first_score>", "<second_score>"
 _FENCED = re.compile(r"```[^\n`]*\n(.*)```", re.DOTALL)
+_UNCLOSED = re.compile(r"\s*```[^\s`]*\n")
 _HEADING = 6
 
 
@@ -28,7 +30,7 @@ class Reflection:
         template: file of a prompt with `<curr_param>` and `<side_info>`; None = the shipped one.
 
     Raises:
-        ValueError: none is given, or the template lacks a place.
+        BadInput: none is given, or the template lacks a place.
     """
 
     def __init__(
@@ -45,12 +47,15 @@ class Reflection:
         self._lock = threading.Lock()
         self._paid = float(getattr(model, "total_cost", 0.0))
         if self._own is None and model is None:
-            raise ValueError(
+            raise BadInput(
                 "nothing writes new texts; accepted: an adapter with propose_new_texts, propose=..., or "
                 "reflection_lm=..."
             )
         if missing := [place for place in (TEXT, EXAMPLES) if place not in self._template]:
-            raise ValueError(f"the reflection template lacks {', '.join(missing)}")
+            raise BadInput(
+                f"the reflection template {template} lacks {', '.join(missing)}; accepted: a text with "
+                f"{TEXT} and {EXAMPLES}"
+            )
 
     @property
     def crosses(self) -> bool:
@@ -71,7 +76,7 @@ class Reflection:
         for name in names:
             if rows := dataset.get(name):
                 shown, pictures = render(rows)
-                prompt = self._template.replace(TEXT, candidate[name]).replace(EXAMPLES, shown)
+                prompt = _filled(self._template, {TEXT: candidate[name], EXAMPLES: shown})
                 answer, paid = self._ask(_with_pictures(prompt, pictures))
                 texts[name], cost = extract(answer), cost + paid
         return Proposed({name: text for name, text in texts.items() if text}, cost)
@@ -84,10 +89,13 @@ class Reflection:
         texts: dict[str, str] = {}
         cost = 0.0
         for name in task.components:
-            prompt = _prompt("crossover").replace(FIRST_SCORE, f"{task.scores['candidate']:.3f}")
-            prompt = prompt.replace(SECOND_SCORE, f"{task.scores['other']:.3f}")
-            prompt = prompt.replace(FIRST, task.candidate[name]).replace(SECOND, task.other[name])
-            answer, paid = self._ask(prompt)
+            places = {
+                FIRST: task.candidate[name],
+                SECOND: task.other[name],
+                FIRST_SCORE: f"{task.scores['candidate']:.3f}",
+                SECOND_SCORE: f"{task.scores['other']:.3f}",
+            }
+            answer, paid = self._ask(_filled(_prompt("crossover"), places))
             texts[name], cost = extract(answer), cost + paid
         return Proposed({name: text for name, text in texts.items() if text}, cost)
 
@@ -102,8 +110,9 @@ class Reflection:
 
 def extract(answer: str) -> str:
     """The text between the first and the last fence, or the whole answer where there is none."""
-    found = _FENCED.search(answer)
-    return (found[1] if found else answer.replace("```", "")).strip()
+    if found := _FENCED.search(answer):
+        return found[1].strip()
+    return _UNCLOSED.sub("", answer, count=1).replace("```", "").strip()
 
 
 def render(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
@@ -125,6 +134,12 @@ def render(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
 
     parts = [line for n, row in enumerate(rows, 1) for line in (f"# Example {n}", *lines(row, 2))]
     return "\n".join(parts).strip(), pictures
+
+
+def _filled(template: str, places: Mapping[str, str]) -> str:
+    """A template with its places filled at once: what a text says of them is not a place."""
+    pattern = "|".join(re.escape(place) for place in places)
+    return re.sub(pattern, lambda found: places[found[0]], template)
 
 
 def _with_pictures(prompt: str, pictures: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actors.errors import StageFailed
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.candidate import Candidate
 from train_jobs.gepa.pool import Member, Origin
@@ -87,11 +88,16 @@ def result_of(archipelago: Archipelago, worker_use: float, log: Path | None) -> 
     """Sum up a run.
 
     Raises:
-        LookupError: no candidate was validated.
+        StageFailed: no candidate was validated.
     """
     from train_jobs.gepa.fronts import objective_means
 
-    best = archipelago.best()
+    try:
+        best = archipelago.best()
+    except LookupError:
+        raise StageFailed(
+            f"the search ended before a candidate was validated on all examples: {archipelago.stopped}"
+        ) from None
     members: list[tuple[int, Member]] = [
         (island.island, member) for island in archipelago.islands for member in island.pool.members
     ]

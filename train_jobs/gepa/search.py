@@ -21,7 +21,7 @@ from train_jobs.gepa.minibatches import Minibatches
 from train_jobs.gepa.outcome import Outcome
 from train_jobs.gepa.outcomes import Outcomes
 from train_jobs.gepa.pool import Member, Origin, Pool
-from train_jobs.gepa.proposal import Ending, Proposal, Steps
+from train_jobs.gepa.proposal import Ending, Proposal, Steps, refusal
 from train_jobs.gepa.racing import blocks, hopeless
 from train_jobs.gepa.rules import rules_of
 from train_jobs.gepa.selectors import SELECTORS
@@ -96,13 +96,21 @@ class Search:
     def start(self) -> None:
         """Ask for the validation of the seeds."""
         for candidate in self._seeds:
-            proposal = self._new("seed", self._validation)
+            names = self._names(self._whole(candidate), self._started)
+            proposal = self._new("seed", self._outcomes.new(names))
             self._run(proposal, self._seed(proposal, candidate))
 
-    def fill(self) -> None:
-        """Start as many proposals as may be under way and can be paid to their ends."""
-        while self.open and self._may_start() and self._start_one():
-            pass
+    def fill(self, others: Callable[[], bool]) -> None:
+        """Start as many proposals as may be under way and can be paid to their ends.
+
+        Args:
+            others: whether anything is under way in the run. Another attempt where one has just come to
+                nothing is then better made when that has ended.
+        """
+        while self.open and self._may_start():
+            proposal = self._start_one()
+            if proposal is None or (proposal.ending is not None and others()):
+                return
 
     def take(self) -> list[Propose]:
         """The reflections asked for since the last time."""
@@ -129,11 +137,11 @@ class Search:
             return not self._running
         return sum(each.stage == "search" for each in self._running.values()) < self.width
 
-    def _start_one(self) -> bool:
-        """Start a proposal; False where the budget does not hold one from start to end."""
+    def _start_one(self) -> Proposal | None:
+        """Start a proposal; None where the budget does not hold one from start to end."""
         gate = self._settings.minibatch * (3 if self._rules.recheck else 2)
         if not self._outcomes.budget.hold(gate + self._validation):
-            return False
+            return None
         merged = self._due_merge()
         proposal = self._new(
             "mutation" if merged is None else "merge" if isinstance(merged, Merged) else "crossover",
@@ -147,10 +155,11 @@ class Search:
             self._run(proposal, self._merge(proposal, merged))
         else:
             self._run(proposal, self._cross(proposal, *merged))
-        return True
+        return proposal
 
     def _due_merge(self) -> Merged | tuple[Member, Member] | None:
-        if not self._merges.take_turn():
+        under_way = sum(each.origin in ("merge", "crossover") for each in self._running.values())
+        if not self._merges.take_turn(under_way):
             return None
         if len(self._seeds[0]) > 1 and (merged := self._merges.by_ancestor(self.pool, self._rng)):
             return merged
@@ -184,6 +193,7 @@ class Search:
         except StopIteration as stop:
             self._end(proposal, stop.value)
         else:
+            proposal.reflected = True
             self._asked[want.name] = proposal
             self._fresh.append(want)
 
@@ -191,16 +201,17 @@ class Search:
         return lambda: self._advance(proposal, [self._outcomes[name] for name in names])
 
     def _ask(self, proposal: Proposal, need: Need) -> list[str]:
-        once = "" if self._settings.reuse else f"{self.island}.{proposal.number}"
-        names: list[str] = []
-        for example in need.examples:
-            name = evaluation_name(need.candidate, need.split, example, once)
-            names.append(name)
+        names = self._names(need, proposal.number)
+        for name, example in zip(names, need.examples, strict=True):
             task = Evaluate(name, need.candidate, need.split, example, need.priority, self.island)
             if self._outcomes.ask(task):
                 proposal.held -= 1
                 proposal.new_calls += 1
         return names
+
+    def _names(self, need: Need, number: int) -> list[str]:
+        once = "" if self._settings.reuse else f"{self.island}.{number}"
+        return [evaluation_name(need.candidate, need.split, example, once) for example in need.examples]
 
     def _end(self, proposal: Proposal, ending: Ending) -> None:
         proposal.ending = ending
@@ -256,10 +267,11 @@ class Search:
             names,
             tuple(examples),
             tuple(before),
+            self._outcomes.history,
             island=self.island,
         )
         proposed: Proposed = yield task
-        if (refused := self._refused(proposed, parent.candidate)) is not None:
+        if (refused := refusal(proposed, parent.candidate, self._settings.longest_text)) is not None:
             return refused
         member = Member({**parent.candidate, **proposed.texts}, (parent,), "mutation", parent.next_component)
         after = yield Need(member.candidate, "train", examples)
@@ -302,7 +314,7 @@ class Search:
             island=self.island,
         )
         proposed: Proposed = yield task
-        if (refused := self._refused(proposed, first.candidate)) is not None:
+        if (refused := refusal(proposed, first.candidate, self._settings.longest_text)) is not None:
             return refused
         turn = max(first.next_component, second.next_component)
         member = Member({**first.candidate, **proposed.texts}, (first, second), "crossover", turn)
@@ -324,6 +336,8 @@ class Search:
             reason = f"merged score {proposal.after:g} is behind a parent's {proposal.before:g}"
             self._tell("on_merge_rejected", {"iteration": proposal.iteration + 1, "reason": reason})
             return Ending("rejected", reason)
+        if self._rules.distinct and member.key in self._keys:
+            return Ending("rejected", "its texts are in the pool already")
         return (yield from self._validate(proposal, member))
 
     def _validate(self, proposal: Proposal, member: Member) -> Steps:
@@ -384,24 +398,6 @@ class Search:
             [each.score for each in after],
             self._settings.tolerance,
         )
-
-    def _refused(self, proposed: Proposed, parent: Candidate) -> Ending | None:
-        """Why a reflection's answer cannot be tried."""
-        if proposed.failure:
-            return Ending("failed", proposed.failure)
-        if not proposed.texts:
-            return Ending("skipped", "the reflection gave no text")
-        for name, text in proposed.texts.items():
-            if name not in parent:
-                known = ", ".join(parent)
-                return Ending("failed", f"the reflection wrote component {name!r}; accepted: {known}")
-            if len(text) > self._settings.longest_text:
-                return Ending(
-                    "failed",
-                    f"the reflection wrote {len(text)} characters for {name!r}; accepted: at most "
-                    f"{self._settings.longest_text} (gepa.longest_text)",
-                )
-        return None
 
     def _hopeless(self, member: Member) -> bool:
         examples = list(member.scores)

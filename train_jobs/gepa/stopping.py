@@ -21,12 +21,13 @@ class Progress:
     """Of those, the latest in a row that asked for no new metric call."""
     money: float = 0.0
 
-    def follow(self, best: float, new_calls: int) -> None:
-        """Count one more proposal."""
+    def follow(self, best: float, barren: bool | None) -> None:
+        """Count one more proposal; None where it does not tell whether anything is left to try."""
         self.proposals += 1
         self.since_best = 0 if best > self.best else self.since_best + 1
         self.best = max(self.best, best)
-        self.barren = 0 if new_calls else self.barren + 1
+        if barren is not None:
+            self.barren = self.barren + 1 if barren else 0
 
 
 def reason_to_stop(stop: StopSettings, progress: Progress) -> str:

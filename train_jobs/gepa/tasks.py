@@ -37,6 +37,8 @@ class Propose:
     examples: tuple[int, ...]
     """Training examples that the outcomes are of; none for a crossover."""
     outcomes: tuple[Outcome, ...]
+    history: tuple[Outcome, ...] = ()
+    """What the run learnt lately of training examples, with any candidate."""
     other: Candidate | None = None
     """What a crossover joins the candidate with."""
     scores: Mapping[str, float] = field(default_factory=dict)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from train_jobs.gepa.adapter import Adapter, EvaluationBatch
-from train_jobs.gepa.journal import RESULTS, Journal, record_of
+from train_jobs.gepa.journal import RESULTS, Journal, Kept, record_of
 from train_jobs.gepa.outcome import Outcome
 from train_jobs.gepa.reflection import Reflection
 from train_jobs.gepa.tasks import Evaluate, Propose, Proposed, Result, Task
 
 LONGEST_REASON = 500
+WRONG = (Exception, SystemExit)
+"""What may go wrong in a call; candidates that are run as code do call `exit`."""
 
 
 @dataclass(frozen=True)
@@ -68,29 +70,41 @@ class SearchWorker:
                 [examples[task.example]], dict(task.candidate), capture_traces=task.split == "train"
             )
             return outcome_of(batch)
-        except Exception as error:  # whatever an adapter raises: the example fails, the run goes on
+        except WRONG as error:  # whatever an adapter raises: the example fails, the run goes on
             return Outcome(failure_score(self.adapter), failure=_reason(f"{type(error).__name__}: {error}"))
 
     def _propose(self, task: Propose) -> Proposed:
         try:
-            if task.kind == "crossover":
-                return self._reflection.crossover(task)
-            outcomes = [self._traced(task, i) for i in range(len(task.examples))]
-            batch = EvaluationBatch(
-                outputs=[each.output for each in outcomes],
-                scores=[each.score for each in outcomes],
-                trajectories=[each.trace for each in outcomes],
-                objective_scores=_objectives(outcomes),
-            )
-            dataset = self.adapter.make_reflective_dataset(dict(task.candidate), batch, list(task.components))
-            return self._reflection.mutation(task, dataset)
-        except Exception as error:  # whatever a reflection raises: the proposal fails, the run goes on
+            proposed = self._reflect(task)
+            for name, text in proposed.texts.items():
+                if not isinstance(text, str):
+                    raise ValueError(f"the reflection wrote {text!r} for {name!r}; accepted: a text")
+                text.encode("utf-8")  # half a surrogate pair can be neither named nor kept
+            return proposed
+        except WRONG as error:  # whatever a reflection raises: the proposal fails, the run goes on
             return Proposed({}, failure=_reason(f"{type(error).__name__}: {error}"))
 
-    def _traced(self, task: Propose, place: int) -> Outcome:
-        """An outcome with its trace; one that JSON could not keep over a restart is made anew."""
+    def _reflect(self, task: Propose) -> Proposed:
+        if task.kind == "crossover":
+            return self._reflection.crossover(task)
+        # An example that failed has neither output nor trace, which an adapter need not be prepared for.
+        outcomes = [self._whole(task, i) for i, each in enumerate(task.outcomes) if not each.failure]
+        if not outcomes:
+            return Proposed({}, failure=_reason(f"no example to learn from: {task.outcomes[0].failure}"))
+        batch = EvaluationBatch(
+            outputs=[each.output for each in outcomes],
+            scores=[each.score for each in outcomes],
+            trajectories=[each.trace for each in outcomes],
+            objective_scores=_objectives(outcomes),
+            history=[each.trace for each in task.history if each.trace is not Kept.LEFT_OUT],
+        )
+        dataset = self.adapter.make_reflective_dataset(dict(task.candidate), batch, list(task.components))
+        return self._reflection.mutation(task, dataset)
+
+    def _whole(self, task: Propose, place: int) -> Outcome:
+        """An outcome as it was; one of which JSON could not keep all over a restart is made anew."""
         outcome = task.outcomes[place]
-        if outcome.trace is not None or outcome.failure:
+        if outcome.trace is not Kept.LEFT_OUT and outcome.output is not Kept.LEFT_OUT:
             return outcome
         examples = [self._kit.train[task.examples[place]]]
         return outcome_of(self.adapter.evaluate(examples, dict(task.candidate), capture_traces=True))
@@ -100,7 +114,7 @@ def outcome_of(batch: Any) -> Outcome:
     """The one entry of an adapter's answer.
 
     Raises:
-        ValueError: it has not one entry, or its score is no finite number.
+        ValueError: it has not one entry, or a score of it is no finite number.
     """
     lists = {"scores": batch.scores, "outputs": batch.outputs}
     for name in ("trajectories", "objective_scores"):
@@ -112,11 +126,15 @@ def outcome_of(batch: Any) -> Outcome:
     score = float(batch.scores[0])
     if not math.isfinite(score):
         raise ValueError(f"the adapter gave the score {score}; accepted: a finite number")
-    objectives = lists.get("objective_scores")
+    rows = lists.get("objective_scores")
+    objectives = {name: float(value) for name, value in rows[0].items()} if rows else None
+    for name, value in (objectives or {}).items():
+        if not math.isfinite(value):
+            raise ValueError(f"the adapter gave the objective {name!r} {value}; accepted: a finite number")
     traces = lists.get("trajectories")
     return Outcome(
         score,
-        {name: float(value) for name, value in objectives[0].items()} if objectives else None,
+        objectives,
         batch.outputs[0],
         traces[0] if traces else None,
     )
