@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from train_jobs.gepa.hosts import Host, Lost
 from train_jobs.gepa.lanes import Lanes
-from train_jobs.gepa.tasks import LATER, SOONER, Evaluate, Propose, Result, Task
+from train_jobs.gepa.tasks import Evaluate, Propose, Result, Task
 
 CANDIDATE = {"rules": ""}
 
@@ -28,8 +28,8 @@ class Place:
         """Nothing runs."""
 
 
-def evaluate(name: str, island: int = 0, priority: int = SOONER) -> Evaluate:
-    return Evaluate(name, CANDIDATE, "train", 0, priority, island)
+def evaluate(name: str, island: int = 0) -> Evaluate:
+    return Evaluate(name, CANDIDATE, "train", 0, island)
 
 
 def propose(name: str, island: int = 0) -> Propose:
@@ -72,10 +72,9 @@ def test_a_call_of_an_island_without_a_home_goes_where_most_is_free() -> None:
     assert [host for _, host in given(found)] == ["b", "b", "a", "b"]
 
 
-def test_gates_come_before_validations_and_each_in_the_order_of_asking() -> None:
-    tasks = (evaluate("v0", 0, LATER), evaluate("g0"), evaluate("v1", 0, LATER), evaluate("g1"))
-    found = lanes(Place("a", 4), tasks=tasks)
-    assert [name for name, _ in given(found)] == ["g0", "g1", "v0", "v1"]
+def test_calls_are_made_in_the_order_of_asking() -> None:
+    found = lanes(Place("a", 4), tasks=tuple(evaluate(name) for name in ("v0", "g0", "v1", "g1")))
+    assert [name for name, _ in given(found)] == ["v0", "g0", "v1", "g1"]
 
 
 def test_reflections_have_lanes_of_their_own() -> None:
@@ -116,7 +115,7 @@ def test_nothing_waits_while_a_lane_is_free() -> None:
             found.done(*running.pop(dice.randrange(len(running))))
         else:
             name, island = str(next(names)), dice.randint(0, 4)
-            task = evaluate(name, island, dice.choice((SOONER, LATER))) if dice.random() < 0.7 else None
+            task = evaluate(name, island) if dice.random() < 0.7 else None
             found.wait(task := task or propose(name, island))
             waiting[type(task)] += 1
         while (pair := found.next()) is not None:

@@ -139,7 +139,7 @@ class Simulation:
         for task in self.archipelago.take():
             self._order += 1
             if isinstance(task, Evaluate):
-                heapq.heappush(self._waiting, (task.priority, self._order, task))
+                heapq.heappush(self._waiting, (0, self._order, task))
             else:
                 self._start(task, latency(0.12, 0.5, self.landscape.seed, task.name))
         while self._waiting and self._busy < self.workers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -24,9 +23,8 @@ class Lanes:
     """Waiting calls and free lanes. A call prefers its island's host, and takes any other before it waits."""
 
     _free: dict[str, _Free] = field(default_factory=dict)
-    _evaluations: list[tuple[int, int, Evaluate]] = field(default_factory=list)
+    _evaluations: deque[Evaluate] = field(default_factory=deque)
     _reflections: deque[Propose] = field(default_factory=deque)
-    _order: int = 0
 
     def join(self, host: Host) -> None:
         """Have a host's lanes too."""
@@ -37,21 +35,20 @@ class Lanes:
         self._free.pop(host.name, None)
 
     def wait(self, task: Task) -> None:
-        """Put a call behind those of its kind and priority."""
+        """Put a call behind those of its kind."""
         if isinstance(task, Propose):
             self._reflections.append(task)
         else:
-            heapq.heappush(self._evaluations, (task.priority, self._order, task))
-            self._order += 1
+            self._evaluations.append(task)
 
     def next(self) -> tuple[Task, Host] | None:
         """A call and the host that is to make it, which then has a lane less; None where either lacks."""
         if self._reflections and (free := self._home(self._reflections[0], "proposers")):
             free.proposers -= 1
             return self._reflections.popleft(), free.host
-        if self._evaluations and (free := self._home(self._evaluations[0][2], "evaluators")):
+        if self._evaluations and (free := self._home(self._evaluations[0], "evaluators")):
             free.evaluators -= 1
-            return heapq.heappop(self._evaluations)[2], free.host
+            return self._evaluations.popleft(), free.host
         return None
 
     def done(self, task: Task, host: Host) -> None:

@@ -25,9 +25,11 @@ from train_jobs.gepa.proposal import Ending, Proposal, Steps, refusal
 from train_jobs.gepa.racing import blocks, hopeless
 from train_jobs.gepa.rules import rules_of
 from train_jobs.gepa.selectors import SELECTORS
-from train_jobs.gepa.tasks import LATER, Evaluate, Need, Propose, Proposed, evaluation_name
+from train_jobs.gepa.tasks import Evaluate, Need, Propose, Proposed, evaluation_name
 from train_jobs.gepa.width import FIRST_RATE, follow, width
 
+VALIDATING = 2
+"""Proposals under way for each that may search: children must not come faster than they are validated."""
 Tell = Callable[[str, dict[str, Any]], None]
 """`tell(event, payload)`, with the names of `gepa`'s callbacks."""
 
@@ -135,7 +137,8 @@ class Search:
             return False
         if not self._rules.overlap:
             return not self._running
-        return sum(each.stage == "search" for each in self._running.values()) < self.width
+        searching = sum(each.stage == "search" for each in self._running.values())
+        return searching < self.width and len(self._running) < VALIDATING * self.width
 
     def _start_one(self) -> Proposal | None:
         """Start a proposal; None where the budget does not hold one from start to end."""
@@ -203,7 +206,7 @@ class Search:
     def _ask(self, proposal: Proposal, need: Need) -> list[str]:
         names = self._names(need, proposal.number)
         for name, example in zip(names, need.examples, strict=True):
-            task = Evaluate(name, need.candidate, need.split, example, need.priority, self.island)
+            task = Evaluate(name, need.candidate, need.split, example, self.island)
             if self._outcomes.ask(task):
                 proposal.held -= 1
                 proposal.new_calls += 1
@@ -350,7 +353,7 @@ class Search:
             self._rng.shuffle(order)
         member.complete = True
         for block in blocks(order, self._settings.racing.blocks if self._rules.racing else 1):
-            outcomes = yield Need(member.candidate, "validation", block, LATER)
+            outcomes = yield Need(member.candidate, "validation", block)
             self._score(member, block, outcomes)
             if self._rules.racing and len(member.scores) < len(order) and self._hopeless(member):
                 member.complete = False
@@ -411,7 +414,7 @@ class Search:
         )
 
     def _whole(self, candidate: Candidate) -> Need:
-        return Need(candidate, "validation", range(self._validation), LATER)
+        return Need(candidate, "validation", range(self._validation))
 
     def _score(self, member: Member, examples: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         for example, outcome in zip(examples, outcomes, strict=True):

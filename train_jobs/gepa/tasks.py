@@ -9,9 +9,6 @@ from typing import Literal
 from train_jobs.gepa.candidate import Candidate, key_of
 from train_jobs.gepa.outcome import Outcome, Split
 
-SOONER, LATER = 0, 1
-"""Order of evaluations where workers are few: a gate's before a validation's."""
-
 
 @dataclass(frozen=True)
 class Evaluate:
@@ -22,7 +19,6 @@ class Evaluate:
     candidate: Candidate
     split: Split
     example: int
-    priority: int = SOONER
     island: int = 0
 
 
@@ -76,4 +72,3 @@ class Need:
     candidate: Candidate
     split: Split
     examples: Sequence[int]
-    priority: int = SOONER

@@ -7,7 +7,7 @@ import math
 WANTED = 1.75
 """Proposals under way that shall be expected to pass the gate. More would work from parents that are out of
 date before they end; fewer would wait."""
-GENERATIONS = 16
+GENERATIONS = 32
 """Validations one after the other that a budget shall last for at least: depth is worth more than width."""
 MEMORY = 0.9
 """Weight of the past in the acceptance rate, a proposal."""
