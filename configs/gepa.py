@@ -61,7 +61,11 @@ class StudioSearchSettings(RoomSettings):
     validation: int = Field(default=120, ge=1)
     """Queries that strategies are scored on, where none are given."""
     draws: int = Field(default=2, ge=1)
-    """Fresh seeds a query when the best strategy is measured on unseen queries, and for its distillation."""
+    """Fresh seeds a query when the best strategy is measured on unseen queries."""
+    distill: int = Field(default=1, ge=1)
+    """Fresh seeds a query that was learnt from, for the bank and for distillation."""
+    scorer: bool = True
+    """Have the learned scorer in the reward, where there is one; it moves no admission and takes time."""
 
 
 class GepaSettings(RoomSettings):

@@ -19,8 +19,8 @@ from actors.vocabulary import Facet, keys, phrase
 from train_jobs.gepa.candidate import Candidate, key_of
 
 RULES = "rules"
-EDITS = 3
-"""Most situations that one proposal changes; more would hide which of them helped."""
+EDITS = 0.375
+"""Situations that one proposal changes, at most, for each example that it saw; more would hide what helped."""
 PRIOR, PRIOR_WEIGHT = 0.55, 1.0
 """Score that a value is expected to have before it was tried, and how many trials that is worth."""
 CURIOSITY = 0.3
@@ -75,8 +75,9 @@ def edit(candidate: Candidate, rows: Sequence[Seen], history: Sequence[Seen], se
     rules = list(parse_rules(candidate.get(RULES, "")))
     weak = sorted((row for row in rows if row.worth < 1.0), key=lambda row: row.worth + 0.3 * rng.random())
     done: set[tuple[Conditions, Facet]] = set()
+    most = math.ceil(EDITS * len(rows))
     for row in weak:
-        if len(done) == EDITS:
+        if len(done) == most:
             break
         facet = _facet(row, rng)
         if facet is None:

@@ -146,7 +146,7 @@ async def evolve_studio(
     """
     room = settings.gepa
     edits = isinstance(room.reflection, EditsSettings)
-    adapter = StudioAdapter(settings, model=not edits)
+    adapter = StudioAdapter(settings, scorer=room.studio.scorer, model=not edits)
     plan = Plan(
         room,
         adapter,
@@ -165,7 +165,8 @@ async def evolve_studio(
     (folder / STRATEGY).write_text(
         yaml.safe_dump(result.best_candidate, allow_unicode=True, sort_keys=False), "utf-8"
     )
-    async with pooled(settings, Artifacts(settings.paths.artifacts)) as roles:
+    artifacts = Artifacts(settings.paths.artifacts)
+    async with pooled(settings, artifacts, scorer=room.studio.scorer) as roles:
         first = Strategy.of(plan.seeds[0])
         measured = [
             Measured(
@@ -224,7 +225,7 @@ async def hand_on(
             studio,
             strategy,
             data.train,
-            settings.gepa.studio.draws,
+            settings.gepa.studio.distill,
             settings.gepa.seed,
             lambda done, total: progress("drawing for the bank and distillation", done, total),
         )
