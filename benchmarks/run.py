@@ -16,7 +16,7 @@ from typing import Any
 
 BENCHMARKS = (
     *("command", "generator", "judge", "pool", "world"),
-    *("calibration", "synthesis", "against_ray_data", "scorer", "audit_judge"),
+    *("calibration", "synthesis", "against_ray_data", "scorer", "search", "strategies", "audit_judge"),
 )
 
 

@@ -21,12 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.landscape import COMPONENT, Landscape, latency
+from benchmarks.landscape import COMPONENT, VALIDATION, Landscape, latency
 from configs.gepa import GepaSettings
 from train_jobs.gepa.adapter import EvaluationBatch
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.evolve import evolve
 from train_jobs.gepa.outcome import Outcome
+from train_jobs.gepa.pool import Member
 from train_jobs.gepa.tasks import Evaluate, Proposed, Task
 
 WORKERS = 64
@@ -35,6 +36,8 @@ EVALUATION, REFLECTION = (0.06, 0.8), (0.12, 0.5)
 TARGET, FIXED = 0.85, 1500
 """Mean validation score to reach, and the budget in metric calls of the other comparison."""
 MOST = 12_000
+NODE_EVALUATION, NODE_CANDIDATES = 0.25, 40
+"""Mean time, s, of an evaluation on simulated nodes, and candidates that are validated there."""
 START = {COMPONENT: ""}
 
 
@@ -260,30 +263,113 @@ def _events(steps: int | None, members: int = 10_000, measured: int = 5_000) -> 
     settings = GepaSettings.model_validate(
         {"adaptive": False, "perfect_score": None, "racing": {"blocks": 1}}
     )
-    archipelago = Archipelago(settings, [{COMPONENT: "0"}], 60, 24, None)
+    archipelago = Archipelago(settings, [{COMPONENT: "0"}], 60, VALIDATION, None)
     rng, made = random.Random(0), 0
+
+    def score(depth: int) -> float:
+        # Deeper candidates are a little better, so that the fronts keep moving.
+        value = rng.random() + depth * 1e-4
+        return round(value * steps) / steps if steps else value
+
     archipelago.start()
     waiting: deque[Task] = deque(archipelago.take())
+    pool = archipelago.islands[0].pool
+    for place in range(members):
+        member = Member({COMPONENT: f"0.{place}.filled"}, (), "mutation", complete=True)
+        member.scores = {example: score(0) for example in range(VALIDATION)}
+        pool.admit(member)
 
     def step() -> None:
         nonlocal made
         task = waiting.popleft()
+        depth = int(task.candidate[COMPONENT].split(".")[0])
         if isinstance(task, Evaluate):
-            # Deeper candidates are a little better, so that the fronts keep moving.
-            score = rng.random() + int(task.candidate[COMPONENT].split(".")[0]) * 1e-4
-            archipelago.learn(task.name, Outcome(round(score * steps) / steps if steps else score))
+            archipelago.learn(task.name, Outcome(score(depth)))
         else:
             made += 1
-            depth = int(task.candidate[COMPONENT].split(".")[0]) + 1
-            archipelago.learn(task.name, Proposed({COMPONENT: f"{depth}.{made}"}))
+            archipelago.learn(task.name, Proposed({COMPONENT: f"{depth + 1}.{made}"}))
         waiting.extend(archipelago.take())
 
-    while len(archipelago.islands[0].pool) < members:
-        step()
     began = time.process_time()
     for _ in range(measured):
         step()
     return {"events_per_second": measured / (time.process_time() - began), "members": members}
+
+
+@dataclass
+class Sleeper:
+    """Evaluations that only take time; it crosses Ray."""
+
+    propose_new_texts: Any = None
+
+    def evaluate(
+        self, batch: list[Any], candidate: dict[str, str], capture_traces: bool = False
+    ) -> EvaluationBatch:
+        """Sleep for each example."""
+        for example in batch:
+            time.sleep(latency(NODE_EVALUATION, EVALUATION[1], candidate[COMPONENT], example))
+        return EvaluationBatch([None] * len(batch), [0.0] * len(batch))
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Nothing is learnt."""
+        return {COMPONENT: []}
+
+
+def nothing(candidate: dict[str, str], dataset: Any, components: list[str]) -> dict[str, str]:
+    """No new text."""
+    return {}
+
+
+class Ticks:
+    """When calls were answered."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_budget_updated(self, event: Any) -> None:
+        """Another one."""
+        self.times.append(time.monotonic())
+
+
+def nodes(seeds: int) -> dict[str, Any]:
+    """The same evaluations over 1, 2, 4 and 8 Ray nodes that are simulated on this machine."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    answers: dict[str, Any] = {}
+    try:
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        there = 0
+        for count in (1, 2, 4, 8):
+            while there < count:
+                cluster.add_node(num_cpus=2)
+                there += 1
+            cluster.wait_for_nodes()
+            ticks = Ticks()
+            result = evolve(
+                adapter=Sleeper(),
+                seed_candidates=[{COMPONENT: f"{place}"} for place in range(NODE_CANDIDATES)],
+                trainset=[0],
+                valset=list(range(VALIDATION)),
+                propose=nothing,
+                max_metric_calls=NODE_CANDIDATES * VALIDATION,
+                islands=count,
+                callbacks=[ticks],
+                settings=GepaSettings(evaluators=2, proposers=1),
+            )
+            seconds = ticks.times[-1] - ticks.times[0]
+            answers[str(count)] = {"seconds": seconds, "use": result.worker_use}
+            print(count, answers[str(count)], flush=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    first = answers["1"]["seconds"]
+    for count, row in answers.items():
+        row["efficiency"] = first / (int(count) * row["seconds"])
+    return answers
 
 
 def _row(watch: Watch, wall: float, used: float) -> dict[str, Any]:
@@ -311,6 +397,7 @@ PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "race": race,
     "use": use,
     "coordinator": coordinator,
+    "nodes": nodes,
 }
 
 

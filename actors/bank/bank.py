@@ -93,6 +93,16 @@ class PromptBank:
         return float(worth * 0.5 ** (age_days / self._settings.half_life_days))
 
 
+async def memories_of(log: EventLog) -> list[Memory]:
+    """All memories in a log, in their order."""
+    found: list[Memory] = []
+    offset = 0
+    while batch := await log.read(offset, 1000, kinds=[KIND]):
+        found += [Memory.model_validate({**event.payload, "time": event.time}) for _, event in batch]
+        offset = batch[-1][0]
+    return found
+
+
 def _document(query: Query) -> str:
     """A query's own words, and its situation in words that both languages share."""
     return " ".join((query.text, *context_of(query).tags()))

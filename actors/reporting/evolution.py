@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 from markupsafe import Markup
 
 from actors.contracts import Strategy
+from actors.errors import BadInput
+from actors.policy.rules import parse_rules
 from actors.reporting.loop import Pair
 from actors.reporting.page import render
 
@@ -19,7 +22,7 @@ LOOKS = {
     "mutation": "line-expander",
     "crossover": "line-shuffled",
     "merge": "line-suffix",
-    "migrant": "line-raw",
+    "migrant": "line-migrant",
 }
 """CSS class of each way in which a member came to be."""
 
@@ -66,7 +69,8 @@ def evolution_page(
         samples: draws of the same queries and seeds with either.
     """
     origins = list(dict.fromkeys(member.origin for member in members))
-    front = sorted((m for m in members if m.on_front), key=lambda m: -m.score)
+    places = sorted((i for i, m in enumerate(members) if m.on_front), key=lambda i: -members[i].score)
+    depths = _depths(members)
     return render(
         "evolution.html.j2",
         summary=summary,
@@ -74,7 +78,7 @@ def evolution_page(
         counts={origin: sum(member.origin == origin for member in members) for origin in origins},
         stopped_early=sum(not member.complete for member in members),
         tree=lineage_chart(members),
-        front=[(members.index(member), member, _depth(members, member)) for member in front[:12]],
+        front=[(place, members[place], depths[place]) for place in places[:12]],
         islands=len({member.island for member in members}),
         changes=changes(seed, best),
         samples=samples,
@@ -83,9 +87,10 @@ def evolution_page(
 
 def lineage_chart(members: Sequence[Shown]) -> Markup:
     """Every member at its calls and score, joined to its parents; the line is the best score so far."""
-    parts = [Markup('<svg class="chart" viewBox="0 0 {:g} {:g}" role="img">').format(WIDTH, HEIGHT)]
+    parts = [Markup('<svg class="chart lineage" viewBox="0 0 {:g} {:g}" role="img">').format(WIDTH, HEIGHT)]
     scores = [member.score for member in members]
-    low, high = _round_range(min(scores), max(scores))
+    ticks = _round_ticks(min(scores), max(scores), 0.01)
+    low, high = ticks[0], ticks[-1]
     most = max(1, max(member.calls for member in members))
 
     def x(calls: float) -> float:
@@ -94,19 +99,21 @@ def lineage_chart(members: Sequence[Shown]) -> Markup:
     def y(score: float) -> float:
         return _TOP + (high - score) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
-    for step in range(5):
-        value = low + (high - low) * step / 4
+    for value in ticks:
         parts.append(
             Markup(
                 '<line class="grid" x1="{:g}" x2="{:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
                 '<text x="{:g}" y="{label:.1f}" class="tick" text-anchor="end">{:.2f}</text>'
             ).format(_LEFT, WIDTH - _RIGHT, _LEFT - 8, value, y=y(value), label=y(value) + 4)
         )
-        parts.append(
-            Markup('<text x="{:.1f}" y="{:.1f}" class="tick" text-anchor="middle">{:.0f}</text>').format(
-                x(most * step / 4), HEIGHT - 10, most * step / 4
+    for calls in _round_ticks(0, most, 1):
+        if calls <= most:
+            anchor = "end" if x(calls) > WIDTH - 2 * _RIGHT else "middle"
+            parts.append(
+                Markup('<text x="{:.1f}" y="{:.1f}" class="tick" text-anchor="{}">{:.0f}</text>').format(
+                    x(calls), HEIGHT - 10, anchor, calls
+                )
             )
-        )
     for member in members:
         for parent in member.parents:
             parts.append(
@@ -141,13 +148,24 @@ def lineage_chart(members: Sequence[Shown]) -> Markup:
 
 
 def changes(seed: Strategy, best: Strategy) -> dict[str, list[tuple[str, str]]]:
-    """Line by line what the search made of each text: component -> (`same`, `gone` or `new`, line)."""
-    kinds = {" ": "same", "-": "gone", "+": "new"}
+    """Line by line what the search made of each text: component -> (`same`, `gone` or `new`, line).
+
+    A rule that only names the same things in another order is the same.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     for name, text in best.components.items():
-        before = seed.components.get(name, "").splitlines()
-        lines = difflib.ndiff(before, text.splitlines())
-        found[name] = [(kinds[line[0]], line[2:]) for line in lines if line[0] in kinds]
+        before, after = seed.components.get(name, "").splitlines(), text.splitlines()
+        meaning: Callable[[str], Hashable] = _meaning if name == "rules" else str
+        match = difflib.SequenceMatcher(
+            a=[meaning(line) for line in before], b=[meaning(line) for line in after], autojunk=False
+        )
+        lines: list[tuple[str, str]] = []
+        for kind, a, b, c, d in match.get_opcodes():
+            if kind == "equal":
+                lines += [("same", line) for line in after[c:d]]
+            else:
+                lines += [("gone", line) for line in before[a:b]] + [("new", line) for line in after[c:d]]
+        found[name] = lines
     return {name: lines for name, lines in found.items() if any(kind != "same" for kind, _ in lines)}
 
 
@@ -165,15 +183,31 @@ def _best_line(members: Sequence[Shown], x: Any, y: Any) -> Markup:
     return Markup('<polyline class="line line-expander_bank" points="{}"/>').format(" ".join(points))
 
 
-def _depth(members: Sequence[Shown], member: Shown) -> int:
-    """Generations from a seed, along the longest way."""
-    depths: dict[int, int] = {}
-    for place, each in enumerate(members):
-        depths[place] = 1 + max((depths.get(parent, 0) for parent in each.parents), default=-1)
-    return depths[members.index(member)]
+def _depths(members: Sequence[Shown]) -> list[int]:
+    """Generations of each member from a seed, along the longest way."""
+    depths = [0] * len(members)
+    settled = False
+    while not settled:  # more than once where a child was admitted before its parent
+        settled = True
+        for place, member in enumerate(members):
+            depth = 1 + max((depths[parent] for parent in member.parents), default=-1)
+            settled = settled and depth == depths[place]
+            depths[place] = depth
+    return depths
 
 
-def _round_range(low: float, high: float) -> tuple[float, float]:
-    """A range of whole twentieths around scores."""
-    bottom, top = int(low * 20) / 20, -int(-high * 20 - 1e-9 - 1) / 20
-    return bottom, max(top, bottom + 0.05)
+def _meaning(line: str) -> Hashable:
+    """What a rule says; a line that is none says its words."""
+    try:
+        return parse_rules(line) or line
+    except BadInput:
+        return line
+
+
+def _round_ticks(low: float, high: float, least: float) -> list[float]:
+    """Round numbers, at least two and `least` apart, from not above `low` to not below `high`."""
+    rough = max((high - low) / 6, least)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, max(last, first + 1) + 1)]

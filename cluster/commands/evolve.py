@@ -14,7 +14,7 @@ import typer
 from cluster.console import Progress, Shell, command
 
 if TYPE_CHECKING:
-    from actors.contracts import Strategy
+    from actors.contracts import Memory, Strategy
     from actors.runs import Run
     from configs.schema import Settings
     from train_jobs.gepa.archipelago import Archipelago
@@ -42,6 +42,9 @@ def evolve(
     seeds: Annotated[
         list[Path] | None, typer.Option("--seed", help="Strategy file to start from too; may be repeated.")
     ] = None,
+    bank: Annotated[
+        Path | None, typer.Option(help="PromptBank of an earlier run (bank.jsonl), as another start.")
+    ] = None,
 ) -> None:
     """Search better strategies; measure the best one on queries that nothing saw.
 
@@ -56,7 +59,7 @@ def evolve(
         from cluster.session import session
 
         refuse_incomplete(settings)
-        data, starts = _data(settings, queries), _starts(settings, seeds or [])
+        data, starts = _data(settings, queries), _starts(settings, seeds or [], bank)
         began = time.monotonic()
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
@@ -121,14 +124,30 @@ def _data(settings: Settings, queries: Path | None) -> Data:
     return Data(tuple(made), shipped.learn[: room.studio.validation], shipped.covers)
 
 
-def _starts(settings: Settings, files: list[Path]) -> list[Strategy]:
-    """The policy's own strategy, then those of files."""
+def _starts(settings: Settings, files: list[Path], bank: Path | None) -> list[Strategy]:
+    """The policy's own strategy, then those of files, then what a PromptBank says."""
     from actors.policy.expander import default_strategy, read_strategy
     from configs.policy import ExpanderSettings
+    from train_jobs.gepa.bank_seeds import seed_from
 
     own = settings.policy.strategy_file if isinstance(settings.policy, ExpanderSettings) else None
     first = read_strategy(own) if own else default_strategy()
-    return [first, *(read_strategy(path) for path in files)]
+    starts = [first, *(read_strategy(path) for path in files)]
+    if bank is not None and (known := seed_from(asyncio.run(_memories(bank)), first)) is not None:
+        starts.append(known)
+    return starts
+
+
+async def _memories(path: Path) -> list[Memory]:
+    """What a bank's file holds."""
+    from actors.bank.bank import memories_of
+    from actors.errors import BadInput
+    from actors.ledger import FileLog
+
+    if not path.is_file():
+        raise BadInput(f"--bank {path}: no such file; accepted: the bank.jsonl of a run")
+    async with FileLog(path) as log:
+        return await memories_of(log)
 
 
 async def _evolve(

@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.context import Context
 from actors.contracts import derive_seed
 from actors.policy.rules import Rule, parse_rules
-from actors.vocabulary import Facet, keys, phrase
+from actors.vocabulary import FACETS, Facet, keys, phrase
 from train_jobs.gepa.candidate import Candidate, key_of
 
 RULES = "rules"
 EDITS = 0.375
-"""Situations that one proposal changes, at most, for each example that it saw; more would hide what helped."""
+"""Situations that one proposal changes for each example that it saw; more would hide what helped."""
 PRIOR, PRIOR_WEIGHT = 0.55, 1.0
 """Score that a value is expected to have before it was tried, and how many trials that is worth."""
 CURIOSITY = 0.3
@@ -63,6 +64,18 @@ class Seen:
     """The example's score, 0..1."""
 
 
+def situation_of(context: Context) -> dict[str, Any]:
+    """A query's situation as JSON can hold it."""
+    return {
+        "shape": context.shape,
+        "titled": context.titled,
+        "subjects": list(context.subjects),
+        "mood": context.mood,
+        "time": context.time,
+        "season": context.season,
+    }
+
+
 def edit(candidate: Candidate, rows: Sequence[Seen], history: Sequence[Seen], seed: int) -> dict[str, str]:
     """New rules. The same arguments give the same answer.
 
@@ -82,7 +95,7 @@ def edit(candidate: Candidate, rows: Sequence[Seen], history: Sequence[Seen], se
         facet = _facet(row, rng)
         if facet is None:
             continue
-        conditions = _conditions(row.situation, facet, rng)
+        conditions = situation_conditions(row.situation, facet, rng)
         value = _value(facet, row, (*history, *rows), rng)
         if value is None or (conditions, facet) in done:
             continue
@@ -97,11 +110,14 @@ def join(first: str, second: str) -> str:
     own = [rule for rule in mine if rule not in other]
     theirs = [rule for rule in other if rule not in mine]
     both = [rule for rule in mine if rule in other]
-    joined: list[Rule] = []
+    merged: dict[Conditions, Values] = {}
     for rule in (*own, *theirs, *both):
         for facet, value in rule.values:
-            if not any(rule.conditions == each.conditions and facet in dict(each.values) for each in joined):
-                joined = with_rule(joined, rule.conditions, facet, value)
+            merged.setdefault(rule.conditions, {}).setdefault(facet, value)
+    joined: list[Rule] = []
+    for conditions, values in reversed(merged.items()):  # each goes above those as strong as it
+        for facet, value in values.items():
+            joined = with_rule(joined, conditions, facet, value)
     return write(joined)
 
 
@@ -110,8 +126,8 @@ def with_rule(rules: Sequence[Rule], conditions: Conditions, facet: Facet, value
     changed = list(rules)
     for place, rule in enumerate(changed):
         if rule.conditions == conditions:
-            values = {**dict(rule.values), facet: value}
-            changed[place] = Rule(conditions, tuple(values.items()))
+            values = {**dict(reversed(rule.values)), facet: value}  # of two values the first one decides
+            changed[place] = Rule(conditions, tuple((f, values[f]) for f in FACETS if f in values))
             return changed
     place = next((i for i, rule in enumerate(changed) if _rank(rule) >= _rank_of(conditions)), len(changed))
     changed.insert(place, Rule(conditions, ((facet, value),)))
@@ -134,7 +150,8 @@ def _facet(row: Seen, rng: random.Random) -> Facet | None:
     return rng.choice(open_now[rng.choices(weak, weights)[0]])
 
 
-def _conditions(situation: Mapping[str, Any], facet: Facet, rng: random.Random) -> Conditions:
+def situation_conditions(situation: Mapping[str, Any], facet: Facet, rng: random.Random) -> Conditions:
+    """Conditions under which a facet gets a value of its own: frame or tone, now and then both."""
     frame = _frame(situation, rng)
     tone = _tone(situation, rng)
     chosen = frame if facet in FRAMED else tone
@@ -164,7 +181,7 @@ def _value(facet: Facet, row: Seen, known: Sequence[Seen], rng: random.Random) -
     for other in known:
         value = other.written.get(facet)
         if value is not None and _alike(facet, row.situation, other.situation):
-            score = _shown_by(facet, other)
+            score = shown_by(facet, other)
             if score is not None:
                 tried.setdefault(value, []).append(score)
     now = row.written.get(facet)
@@ -185,7 +202,7 @@ def _mean(scores: Sequence[float]) -> float:
     return sum(scores) / len(scores)
 
 
-def _shown_by(facet: Facet, seen: Seen) -> float | None:
+def shown_by(facet: Facet, seen: Seen) -> float | None:
     """Mean score of the dimensions in which a facet shows first of all."""
     scores = [
         seen.scores[name] for name, facets in SHOWS.items() if facets[0] == facet and name in seen.scores

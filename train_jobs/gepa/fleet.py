@@ -7,10 +7,11 @@ import functools
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from actors.contracts import Failure
-from actors.errors import AtelierError, StageFailed
+from actors.errors import AtelierError, BadInput, StageFailed
 from actors.pool import WorkerPool
 from configs.gepa import GepaSettings
 from configs.pool import PoolSettings
@@ -118,11 +119,14 @@ class Fleet:
     """
 
     def __init__(self, kit: Kit, settings: GepaSettings, crew: Crew) -> None:
-        self._kit, self._settings, self._crew = kit, settings, crew
+        # Workers elsewhere have another working directory, so the folder travels in full.
+        folder = kit.folder.absolute() if kit.folder else None
+        self._kit, self._settings, self._crew = replace(kit, folder=folder), settings, crew
         self._hosts: dict[str, NodeHost] = {}
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> list[Host]:
+        _check_pickles(self._kit)
         nodes = _nodes()[: self._settings.islands]
         homes: dict[str, list[int]] = {node: [] for node in nodes}
         for island in range(self._settings.islands):
@@ -154,6 +158,7 @@ class Fleet:
             there = set(await asyncio.to_thread(_nodes))
             for node in set(self._hosts) - there:
                 host = self._hosts.pop(node)
+                known = set(self._hosts)  # a node that had nothing to do may take its place
                 LOGGER.warning("%s is gone; its islands go on elsewhere", host.name)
                 self._crew.leave(host)
                 host.lose()
@@ -172,6 +177,23 @@ class Fleet:
             return
         self._hosts[node] = host
         self._crew.join(host)
+
+
+def _check_pickles(kit: Kit) -> None:
+    """Refuse what could not be sent to a worker.
+
+    Raises:
+        BadInput: adapter, examples, or what writes texts cannot be pickled.
+    """
+    import ray
+
+    try:
+        ray.cloudpickle.dumps(kit)
+    except Exception as error:  # whatever an object's own pickling raises
+        raise BadInput(
+            f"the adapter, its examples or what writes texts cannot be pickled ({error}); accepted: what can "
+            "be sent to the workers of islands, or islands=None to search in this process"
+        ) from None
 
 
 def _nodes() -> list[str]:

@@ -32,6 +32,7 @@ from actors.queries import load
 from actors.roles import Roles
 from actors.studio import Job, Studio
 from configs.gepa import EditsSettings
+from configs.policy import ExpanderSettings
 from configs.schema import Settings
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.candidate import Candidate
@@ -144,6 +145,8 @@ async def evolve_studio(
         RunDiffers: the folder's search is another one.
         StageFailed: nothing works, e.g. the judge's service is down.
     """
+    artifacts = Artifacts(settings.paths.artifacts)
+    settings = _for_search(settings, artifacts)
     room = settings.gepa
     edits = isinstance(room.reflection, EditsSettings)
     adapter = StudioAdapter(settings, scorer=room.studio.scorer, model=not edits)
@@ -165,7 +168,6 @@ async def evolve_studio(
     (folder / STRATEGY).write_text(
         yaml.safe_dump(result.best_candidate, allow_unicode=True, sort_keys=False), "utf-8"
     )
-    artifacts = Artifacts(settings.paths.artifacts)
     async with pooled(settings, artifacts, scorer=room.studio.scorer) as roles:
         first = Strategy.of(plan.seeds[0])
         measured = [
@@ -184,6 +186,16 @@ async def evolve_studio(
         ]
         records = await hand_on(settings, roles, best, data, folder, progress)
     return Evolved(result, measured[0], measured[1], data.test, records)
+
+
+def _for_search(settings: Settings, artifacts: Artifacts) -> Settings:
+    """Settings for workers elsewhere: the store in full, and no strategy of the policy's own, which would
+    be used in place of every candidate."""
+    paths = settings.paths.model_copy(update={"artifacts": artifacts.uri})
+    policy = settings.policy
+    if isinstance(policy, ExpanderSettings):
+        policy = policy.model_copy(update={"strategy_file": None})
+    return settings.model_copy(update={"paths": paths, "policy": policy})
 
 
 async def draw_all(

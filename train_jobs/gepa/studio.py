@@ -19,7 +19,7 @@ from actors.vocabulary import FACETS, Facet, read, read_query
 from configs.schema import Settings
 from train_jobs.gepa.adapter import EvaluationBatch, ReflectiveDataset
 from train_jobs.gepa.candidate import Candidate
-from train_jobs.gepa.edits import RULES, Seen, edit, join
+from train_jobs.gepa.edits import RULES, Seen, edit, join, situation_of
 
 OPEN: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
 """Facets that a strategy decides where the query does not."""
@@ -109,7 +109,7 @@ class StudioAdapter:
         if draw.failure is not None:
             return {**trace, "failure": f"{draw.failure.stage}: {draw.failure.message}"}
         assert draw.prompt and draw.judgement and draw.reward and draw.picture
-        reading, asked, context = read(draw.prompt.text), read_query(query), context_of(query)
+        reading, asked = read(draw.prompt.text), read_query(query)
         scores = {str(name): value for name, value in draw.judgement.scores.items() if value is not None}
         return {
             **trace,
@@ -120,14 +120,7 @@ class StudioAdapter:
             "scores": scores,
             "causes": list(causes(draw.reward, self._settings.reward)),
             "measured": {
-                "situation": {
-                    "shape": context.shape,
-                    "titled": context.titled,
-                    "subjects": list(context.subjects),
-                    "mood": context.mood,
-                    "time": context.time,
-                    "season": context.season,
-                },
+                "situation": situation_of(context_of(query)),
                 "written": {f: reading.keys(f)[0] for f in FACETS if len(reading.keys(f)) == 1},
                 "open": [facet for facet in OPEN if not asked.keys(facet)],
                 "scores": scores,
@@ -138,9 +131,10 @@ class StudioAdapter:
     def _opened(self) -> Studio:
         """The studio; its roles are built once, in a loop of their own."""
         with self._lock:
-            if self._studio is None:
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, daemon=True, name="studio").start()
+            if self._studio is None:
                 self._studio = self._wait(self._build())
             return self._studio
 
