@@ -234,7 +234,7 @@ def use(seeds: int) -> dict[str, Any]:
         for seed in range(seeds):
             world = Slow(Landscape(seed))
             rng = random.Random(seed)
-            starts = [{COMPONENT: " ".join(map(str, sorted(rng.sample(range(24), 6))))} for _ in range(100)]
+            starts = [{COMPONENT: " ".join(map(str, sorted(rng.sample(range(24), 6))))} for _ in range(300)]
             began = time.monotonic()
             result = evolve(
                 adapter=world,

@@ -174,7 +174,11 @@ _LIKENESS: dict[Facet, Callable[[Context, Context], float]] = {
 
 
 def _components(text: str) -> dict[str, str]:
-    data = yaml.safe_load(text)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise BadInput(f"a strategy file is no YAML ({problem}); accepted: name -> text") from None
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         raise BadInput(
             "a strategy file holds something else than texts; accepted: a YAML mapping name -> text"

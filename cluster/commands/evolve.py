@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,52 +53,77 @@ def evolve(
     `distill/records.jsonl` and `bank.jsonl`. Ctrl-C ends the search and keeps what it has; --resume goes on.
     Example: atelier evolve --budget 12000 --islands 2 --out runs/search
     """
-    run, settings = _run(shell, out, resume, budget, islands)
+    settings = _settings(shell, out, resume, budget, islands)
+    data, starts = _data(settings, queries), _starts(settings, seeds or [], bank)
+    _check_budget(settings, data, starts)
+    run = _run(settings, out, resume)
     with shell.progress() as progress:
         progress("starting Ray", 0, 1)
         from cluster.needs import refuse_incomplete
         from cluster.session import session
 
         refuse_incomplete(settings)
-        data, starts = _data(settings, queries), _starts(settings, seeds or [], bank)
         began = time.monotonic()
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
-            found = asyncio.run(_evolve(shell, settings, data, starts, run, progress))
+            found, ended = asyncio.run(_evolve(shell, settings, data, starts, run, progress))
         progress("writing the report", 0, 1)
         summary = {**found.summary(), "seconds": time.monotonic() - began, "profile": settings.profile}
         run.write_json("summary.json", {"run": run.id, **summary})
-        _report(run, settings, found, summary)
+        _report(run, settings, found, {"run": run.id, **summary})
         progress("writing the report", 1, 1)
     _show(shell, found)
     shell.result({"run": run.id, "path": str(run.path), **summary})
     shell.say(f"strategy  {run.path}/strategy.yaml")
     shell.say(f"report    {run.path}/report.html")
     shell.say(str(run.path))
+    if ended:
+        raise typer.Exit(128 + ended)
 
 
-def _run(
+def _settings(
     shell: Shell, out: Path | None, resume: bool, budget: int | None, islands: int | None
-) -> tuple[Run, Settings]:
-    """A new run, or the one in a folder with the settings that it began with."""
+) -> Settings:
+    """The command's settings, or those that the run in a folder began with."""
     from actors.errors import BadInput
-    from actors.runs import Run
     from configs.schema import Settings
 
-    if resume:
-        if out is None:
-            raise BadInput("--resume without --out; accepted: --out with the folder of the run to go on with")
-        try:
-            stored = json.loads((out / "settings.json").read_text("utf-8"))["settings"]
-        except (OSError, ValueError, KeyError) as error:
-            raise BadInput(f"--out {out} holds no run ({error}); accepted: the folder of a search") from None
-        return Run(out.name, out), Settings.model_validate(stored)
-    settings = _with(shell.settings, budget, islands)
+    if not resume:
+        return _with(shell.settings, budget, islands)
     if out is None:
-        return Run.create(settings, "evolve"), settings
+        raise BadInput("--resume without --out; accepted: --out with the folder of the run to go on with")
+    if budget is not None or islands is not None or shell.assignments:
+        raise BadInput("--resume goes on as the run began; accepted: without --budget, --islands and --set")
+    try:
+        stored = json.loads((out / "settings.json").read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"--out {out} holds no run ({error}); accepted: the folder of a search") from None
+    return Settings.model_validate(stored)
+
+
+def _run(settings: Settings, out: Path | None, resume: bool) -> Run:
+    """A new run, or the one in a folder."""
+    from actors.errors import BadInput
+    from actors.runs import Run
+
+    if out is None:
+        return Run.create(settings, "evolve")
+    if resume:
+        return Run(out.name, out)
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"--out {out} is not empty; accepted: --resume to go on, or another folder")
-    return Run.at(settings, out), settings
+    return Run.at(settings, out)
+
+
+def _check_budget(settings: Settings, data: Data, starts: list[Strategy]) -> None:
+    from actors.errors import BadInput
+
+    least = len({start.id for start in starts}) * len(data.validation)
+    if settings.gepa.studio.budget < least:
+        raise BadInput(
+            f"--budget {settings.gepa.studio.budget} does not hold the first scoring of {len(starts)} "
+            f"strategies on {len(data.validation)} queries; accepted: {least} or more, better ten times that"
+        )
 
 
 def _with(settings: Settings, budget: int | None, islands: int | None) -> Settings:
@@ -152,20 +178,22 @@ async def _memories(path: Path) -> list[Memory]:
 
 async def _evolve(
     shell: Shell, settings: Settings, data: Data, starts: list[Strategy], run: Run, progress: Progress
-) -> Evolved:
+) -> tuple[Evolved, int]:
+    """What was found, and the signal that ended the search (0 = none)."""
     from cluster.signals import stop_on_signals
     from train_jobs.gepa.job import evolve_studio
 
     stop = stop_on_signals(shell.say)
-    return await evolve_studio(
+    found = await evolve_studio(
         settings,
         data,
         starts,
         run.path,
         progress=progress,
         advanced=_shown(settings, progress),
-        stop=lambda: bool(stop.signal),
+        outside=lambda: f"stopped by {signal.Signals(stop.signal).name}" if stop.signal else "",
     )
+    return found, stop.signal
 
 
 def _shown(settings: Settings, progress: Progress) -> Callable[[Archipelago, Engine], None]:

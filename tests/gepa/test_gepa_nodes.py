@@ -28,7 +28,7 @@ from train_jobs.gepa.adapter import EvaluationBatch
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(600)]
 CODE = "import sys; from tests.gepa.test_gepa_nodes import {0}; {0}(*sys.argv[1:])"
-LIMIT, PATIENCE_S = 240, 150.0
+LIMIT, ALONE, PATIENCE_S = 240, 100, 150.0
 ROOM = GepaSettings(evaluators=1, proposers=1, num_cpus=0.5)
 
 
@@ -97,17 +97,17 @@ def nodes(place: str) -> None:
     print(json.dumps(told))
 
 
-def _begin(folder: Path, thread: ThreadPoolExecutor, islands: int) -> tuple[Placed, Any]:
+def _begin(folder: Path, thread: ThreadPoolExecutor, islands: int) -> Any:
     folder.mkdir()
     adapter = Placed(folder, pause=0.4)
     changes = {"islands": islands, "settings": ROOM, "run_dir": folder / "run"}
-    future = thread.submit(search, adapter, LIMIT, **changes)
+    future = thread.submit(search, adapter, LIMIT if islands > 1 else ALONE, **changes)
     until(lambda: future.done() or len(noted(folder / "places")) > 12, "the first calls")
-    return adapter, future
+    return future
 
 
 def _run_two(folder: Path, made: Any, thread: ThreadPoolExecutor, first: Any, second: Any) -> dict[str, Any]:
-    adapter, future = _begin(folder, thread, 2)
+    future = _begin(folder, thread, 2)
     places = folder / "places"
     before = set(noted(places))
     third = add(made)
@@ -121,7 +121,7 @@ def _run_two(folder: Path, made: Any, thread: ThreadPoolExecutor, first: Any, se
     return {
         "homes": sorted(before) == sorted([first.node_id, second.node_id]),
         "helped": third.node_id in noted(places),
-        "after": sorted(set(noted(places)[count + 4 :])) == sorted([second.node_id, third.node_id]),
+        "after": first.node_id not in noted(places)[-12:],
         "early": early,
         "stopped": found.stopped,
         "calls": found.metric_calls,
@@ -130,7 +130,7 @@ def _run_two(folder: Path, made: Any, thread: ThreadPoolExecutor, first: Any, se
 
 def _run_one(folder: Path, made: Any, thread: ThreadPoolExecutor) -> dict[str, Any]:
     """An island whose node goes while another one has nothing to do."""
-    adapter, future = _begin(folder, thread, 1)
+    future = _begin(folder, thread, 1)
     places = folder / "places"
     (home,) = set(noted(places))
     (node,) = [each for each in made.worker_nodes if each.node_id == home]
@@ -149,11 +149,11 @@ def test_nodes_go_and_come(tmp_path: Path) -> None:
     assert process.returncode == 0
     two, one = json.loads(printed.splitlines()[-1])
     assert two["homes"] and two["helped"] and two["after"]
-    for name, told in (("two", two), ("one", one)):
+    for name, told, limit in (("two", two, LIMIT), ("one", one, ALONE)):
         assert not told["early"], "the run was over before the node went, and this test shows nothing"
-        assert told["stopped"] == f"{told['calls']} of {LIMIT} metric calls are made; no proposal fits in"
+        assert told["stopped"] == f"{told['calls']} of {limit} metric calls are made; no proposal fits in"
         paid = Placed(tmp_path / name).paid
-        assert len(paid) == told["calls"] <= LIMIT
+        assert len(paid) == told["calls"] <= limit
         # What the lost node had under way had to be paid for again; nothing else.
         assert sum(paid.values()) - len(paid) <= ROOM.evaluators, [each for each in paid if paid[each] > 1]
         rows = records(tmp_path / name / "run")
@@ -205,7 +205,7 @@ def test_a_driver_that_is_killed_goes_on_in_another_cluster(tmp_path: Path) -> N
         wanted = len(noted(calls)) + dice.randint(40, 70)
         process = start(CODE.format("drive"), str(tmp_path))
         with ended(process):
-            until(lambda wanted=wanted: len(noted(calls)) >= wanted, "calls")  # type: ignore[misc]
+            until(lambda: process.poll() is not None or len(noted(calls)) >= wanted, "calls")  # noqa: B023
             assert process.poll() is None, "it was over before it was killed"
             os.kill(process.pid, signal.SIGKILL)
             family = psutil.Process(process.pid).children(recursive=True)

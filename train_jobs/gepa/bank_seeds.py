@@ -1,4 +1,4 @@
-"""A seed strategy from what the PromptBank remembers: for each situation the value that did best in it. Pure."""
+"""A seed strategy from what the PromptBank remembers: the value that did best in each situation. Pure."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class Engine:
 
     def _lost(self, task: Task, lost: Lost) -> None:
         """Make a call again whose worker died before it wrote the result down, or give it up."""
-        self._losses[task.name] += 1
+        self._losses[task.name] += lost.counts
         if self._folder is not None:
             written = read_results(self._folder)
             self._known |= {name: written[name] for name in (task.name,) if name in written}

@@ -153,6 +153,8 @@ def _outside(plan: Plan, archipelago: Archipelago) -> Callable[[], str]:
             return f"{limit:g} s have passed"
         if plan.folder is not None and (plan.folder / STOP_FILE).exists():
             return f"{plan.folder / STOP_FILE} is there"
+        if told := plan.outside():
+            return told
         if any(_says_stop(stopper, plan.notices.view()) for stopper in plan.stoppers):
             return "a stop callback said so"
         return ""

@@ -90,7 +90,7 @@ class NodeHost:
         try:
             await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not call.done():
-                return Lost(f"{self.name} is gone")
+                return Lost(f"{self.name} is gone", counts=False)
             (entry,) = call.result()
         except StageFailed as error:
             return Lost(str(error))
@@ -155,7 +155,10 @@ class Fleet:
         """Follow the nodes that are there."""
         while True:
             await asyncio.sleep(WATCH_S)
-            there = set(await asyncio.to_thread(_nodes))
+            try:
+                there = set(await asyncio.to_thread(_nodes))
+            except StageFailed:  # for the moment; others may come
+                there = set()
             for node in set(self._hosts) - there:
                 host = self._hosts.pop(node)
                 known = set(self._hosts)  # a node that had nothing to do may take its place

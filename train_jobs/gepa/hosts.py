@@ -19,6 +19,8 @@ class Lost:
     reason: str
     again: bool = True
     """Whether it was its worker's fault, and another one may try."""
+    counts: bool = True
+    """Whether the call may have been what ended its worker."""
 
 
 class Host(Protocol):

@@ -137,7 +137,7 @@ async def evolve_studio(
     *,
     progress: Progress = lambda stage, done, total: None,
     advanced: Callable[[Archipelago, Engine], None] = lambda archipelago, engine: None,
-    stop: Callable[[], bool] = lambda: False,
+    outside: Callable[[], str] = lambda: "",
 ) -> Evolved:
     """Search on the running Ray cluster, measure and hand on. A folder that holds a run is gone on with.
 
@@ -160,7 +160,7 @@ async def evolve_studio(
         None if isinstance(room.reflection, EditsSettings) else ChatModel(room.reflection),
         room.studio.budget,
         folder / SEARCH,
-        stoppers=[lambda state: stop()],
+        outside=outside,
         advanced=advanced,
     )
     result = await run(plan, on_ray=True)

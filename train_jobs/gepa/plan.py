@@ -34,6 +34,8 @@ class Plan:
     folder: Path | None = None
     notices: Notices = field(default_factory=Notices)
     stoppers: list[Callable[[Any], bool]] = field(default_factory=list)
+    outside: Callable[[], str] = lambda: ""
+    """Asked now and then why the run should end; empty = go on."""
     advanced: Callable[[Archipelago, Engine], None] = lambda archipelago, engine: None
     """Called after each result, e.g. to show progress."""
 

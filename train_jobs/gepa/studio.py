@@ -76,6 +76,8 @@ class StudioAdapter:
     def _edit(
         self, candidate: Candidate, dataset: ReflectiveDataset, components: list[str]
     ) -> Mapping[str, str]:
+        if RULES not in components:
+            return {}
         rows = next(iter(dataset.values()), [])
         seen = [_seen(row["measured"]) for row in rows if row.get("measured")]
         before = [_seen(row["history"]) for row in rows if row.get("history")]
