@@ -1,6 +1,6 @@
 """The search against the `gepa` package on the same landscape, latencies, workers and seeds; and by itself.
 
-    python -m benchmarks.search [race|use|coordinator|nodes ...] [--seeds 5]
+    python -m benchmarks.search [race|quick|use|coordinator|nodes ...] [--seeds 5]
 
 prints one JSON object. Calls sleep for log-normal times that follow from what they are for, so a small
 machine is fair; `nodes` are simulated: several Ray nodes on one machine.
@@ -36,7 +36,7 @@ EVALUATION, REFLECTION = (0.06, 0.8), (0.12, 0.5)
 TARGET, FIXED = 0.85, 1500
 """Mean validation score to reach, and the budget in metric calls of the other comparison."""
 MOST = 12_000
-NODE_EVALUATION, NODE_CANDIDATES = 0.25, 40
+NODE_EVALUATION, NODE_CANDIDATES = 0.25, 20
 """Mean time, s, of an evaluation on simulated nodes, and candidates that are validated there."""
 START = {COMPONENT: ""}
 
@@ -193,6 +193,19 @@ def ours(seed: int, kind: type[Slow], calls: int, stop: bool) -> dict[str, Any]:
     )
     wall = time.monotonic() - watch.began
     return _row(watch, wall, world.busy_s / (WORKERS * wall))
+
+
+def quick(seeds: int) -> dict[str, Any]:
+    """Seconds and calls to the target alone, of the rows that the bars are about."""
+    from gepa.strategies.proposal_sampling import IndependentSampling
+
+    rows: dict[str, Callable[[int], dict[str, Any]]] = {
+        "gepa, sequential": lambda s: package(s, None, MOST, True),
+        "gepa, independent 8": lambda s: package(s, IndependentSampling(8), MOST, True),
+        "ours": lambda s: ours(s, Crossing, MOST, True),
+    }
+    found = {name: [run(seed) for seed in range(seeds)] for name, run in rows.items()}
+    return {name: {key: _median(row, key) for key in ("seconds", "calls")} for name, row in found.items()}
 
 
 def race(seeds: int) -> dict[str, Any]:
@@ -395,6 +408,7 @@ class _Quiet:
 
 PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "race": race,
+    "quick": quick,
     "use": use,
     "coordinator": coordinator,
     "nodes": nodes,
