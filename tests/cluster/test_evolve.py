@@ -137,10 +137,10 @@ def test_a_search_leaves_all_that_is_promised_and_goes_on(evolve: Evolve, ray_se
     assert (run / "bank.jsonl").read_text("utf-8") == bank, "memories were written twice"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_search_and_resume_goes_on(
-    evolve: Evolve, here: None, monkeypatch: pytest.MonkeyPatch, number: int
+    evolve: Evolve, here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    number = signal.SIGTERM
     shown = command._shown
 
     def interrupting(settings: Any, progress: Any) -> Any:

@@ -67,6 +67,7 @@ def test_the_engine_gepa_spread_over_a_cluster_finds_what_gepa_finds(
 
 
 @pytest.mark.chaos
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["before the call ends", "when its result is written"])
 def test_an_evaluator_that_dies_once_costs_at_most_its_call(
     tmp_path: Path, ray_session: str, moment: Moment
@@ -84,6 +85,7 @@ def test_an_evaluator_that_dies_once_costs_at_most_its_call(
 
 
 @pytest.mark.chaos
+@pytest.mark.long
 def test_a_call_that_kills_every_evaluator_is_given_up(tmp_path: Path, ray_session: str) -> None:
     adapter, folder = Remote(tmp_path, dies_on=VALSET[0], times=3), tmp_path / "run"
     found = spread(adapter, 40, 1, run_dir=folder)

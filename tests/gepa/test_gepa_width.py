@@ -36,8 +36,8 @@ def test_a_budget_lasts_for_some_generations(limit: int, rate: float) -> None:
     ("limit", "rate", "left", "expected"),
     [
         (64, 0.0, None, 64),
-        (64, 1.0, None, 2),
-        (64, 0.25, None, 7),
+        (64, 1.0, None, 3),
+        (64, 0.25, None, 10),
         (64, 0.25, 3.2 * GENERATIONS, 4),
         (4, 0.25, None, 4),
         (1, 1.0, None, 1),
@@ -45,7 +45,7 @@ def test_a_budget_lasts_for_some_generations(limit: int, rate: float) -> None:
     ],
 )
 def test_by_hand(limit: int, rate: float, left: float | None, expected: int) -> None:
-    assert WANTED == 1.75
+    assert WANTED == 2.5
     assert width(limit, rate, left) == expected
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-WANTED = 1.75
+WANTED = 2.5
 """Proposals under way that shall be expected to pass the gate. More would work from parents that are out of
 date before they end; fewer would wait."""
 GENERATIONS = 32
