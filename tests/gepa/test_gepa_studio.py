@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 import threading
@@ -13,10 +14,12 @@ import fsspec
 import pytest
 
 from actors.contracts import AuditVerdict, Dimension, Draw, Failure, Judgement, Prompt, Query
+from actors.pixels import decode
 from actors.policy.expander import default_strategy
 from actors.policy.rules import parse_rules
 from actors.reward import reward
 from actors.roles import Roles
+from configs.gepa import LlmReflectionSettings
 from configs.load import load
 from configs.reward import RewardSettings
 from configs.schema import Settings
@@ -25,6 +28,7 @@ from train_jobs.gepa import studio
 from train_jobs.gepa.adapter import EvaluationBatch
 from train_jobs.gepa.candidate import Candidate
 from train_jobs.gepa.edits import join
+from train_jobs.gepa.reflection import render
 from train_jobs.gepa.studio import OPEN, StudioAdapter, objectives, worth
 
 SEED: Candidate = default_strategy().components
@@ -257,3 +261,15 @@ def test_a_model_is_shown_words_alone(settings: Settings, generator: FakeGenerat
     assert all(isinstance(words, str) for row in (fine, failed) for words in row.values())
     assert "Scores of the picture, 0 to 1: " in fine["Feedback"] and "color 0." in fine["Feedback"]
     assert failed["Feedback"] == "No picture: generator: cannot draw"
+
+
+def test_a_model_that_can_see_is_shown_the_pictures(settings: Settings) -> None:
+    seeing = settings.gepa.model_copy(update={"reflection": LlmReflectionSettings(pictures=True)})
+    adapter = StudioAdapter(settings.model_copy(update={"gepa": seeing}), scorer=False, model=True)
+    batch = adapter.evaluate(QUERIES[:1], SEED, capture_traces=True)
+    (row,) = adapter.make_reflective_dataset(SEED, batch, ["rules"])["rules"]
+    words, pictures = render([row])
+    assert len(pictures) == 1 and "[picture 1]" in words
+    head, _, data = pictures[0].to_openai_content_part()["image_url"]["url"].partition(",")
+    assert head == "data:image/png;base64"
+    assert max(decode(base64.b64decode(data)).shape[:2]) == settings.generator.long_side  # type: ignore[union-attr]

@@ -7,9 +7,11 @@ import functools
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from actors.artifacts import Artifacts
+from actors.clients.chat import data_uri
 from actors.context import context_of
 from actors.contracts import Draw, Failure, Query, Strategy, derive_seed
 from actors.hosts import in_process
@@ -23,6 +25,17 @@ from train_jobs.gepa.edits import RULES, Seen, edit, join, situation_of
 
 OPEN: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
 """Facets that a strategy decides where the query does not."""
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A PNG for a reflecting model that can see."""
+
+    data: bytes
+
+    def to_openai_content_part(self) -> dict[str, Any]:
+        """The picture as a part of a chat message."""
+        return {"type": "image_url", "image_url": {"url": data_uri("image/png", self.data)}}
 
 
 class StudioAdapter:
@@ -71,6 +84,11 @@ class StudioAdapter:
         shown = [_shown(trace, measured=self.propose_new_texts is not None) for trace in rows]
         if self.propose_new_texts is not None:
             shown += [{"history": trace.get("measured")} for trace in eval_batch.history]
+        elif getattr(self._settings.gepa.reflection, "pictures", False):
+            artifacts = Artifacts(self._settings.paths.artifacts)
+            for row, trace in zip(shown, rows, strict=True):
+                if "picture" in trace:
+                    row["Picture"] = ShownPicture(artifacts.get(trace["picture"]))
         return {name: shown for name in components_to_update}
 
     def _edit(
