@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -119,6 +119,34 @@ class Studio:
         numbered = [Job(job.query, job.prompt, job.seed, i) for i, job in enumerate(jobs)]
         draws = {draw.index: draw async for draw in self.stream(numbered)}
         return [draws[i].model_copy(update={"index": jobs[i].index}) for i in range(len(jobs))]
+
+    async def draw_each(
+        self,
+        queries: Sequence[Query],
+        prompts: Sequence[Prompt | Failure],
+        count: int,
+        seed: int,
+        tell: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Draw]:
+        """`count` draws of each query's prompt, in the order of the queries.
+
+        Draw seeds follow from `seed`, query and turn alone: draws with other prompts are paired with these.
+        A failure in place of a prompt stands for all of its draws.
+        """
+        drawn: dict[int, Draw] = {}
+        jobs: list[Job] = []
+        for place, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
+            for turn in range(count):
+                index = place * count + turn
+                if isinstance(prompt, Failure):
+                    drawn[index] = Draw(query_id=query.id, index=index, failure=prompt)
+                else:
+                    jobs.append(Job(query, prompt, derive_seed(seed, "evaluate", query.id, turn), index))
+        total = len(jobs)
+        async for draw in self.stream(jobs):
+            drawn[draw.index] = draw
+            tell(len(drawn), total)
+        return [drawn[index] for index in sorted(drawn)]
 
     async def _run(self, jobs: list[Job]) -> list[Draw]:
         results: list[Draw | None] = [None] * len(jobs)

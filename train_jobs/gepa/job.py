@@ -6,6 +6,7 @@ What the best strategy is worth goes three ways: its admitted draws to the Promp
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ from actors.contracts import (
     Query,
     Strategy,
     content_id,
-    derive_seed,
 )
 from actors.errors import BadInput
 from actors.hosts import pooled
@@ -30,7 +30,7 @@ from actors.intervals import wilson
 from actors.ledger import FileLog
 from actors.queries import load
 from actors.roles import Roles
-from actors.studio import Job, Studio
+from actors.studio import Studio
 from configs.gepa import EditsSettings
 from configs.policy import ExpanderSettings
 from configs.schema import Settings
@@ -173,13 +173,13 @@ async def evolve_studio(
         measured = [
             Measured(
                 strategy,
-                await draw_all(
+                await first_draws(
                     Studio(roles, settings.reward),
                     strategy,
                     data.test,
                     room.studio.draws,
                     room.seed,
-                    lambda done, total, stage=stage: progress(stage, done, total),  # type: ignore[misc]
+                    functools.partial(progress, stage),
                 ),
             )
             for stage, strategy in (("measuring the seed", first), ("measuring the best", best))
@@ -198,7 +198,7 @@ def _for_search(settings: Settings, artifacts: Artifacts) -> Settings:
     return settings.model_copy(update={"paths": paths, "policy": policy})
 
 
-async def draw_all(
+async def first_draws(
     studio: Studio,
     strategy: Strategy,
     queries: Sequence[Query],
@@ -206,24 +206,10 @@ async def draw_all(
     seed: int,
     tell: Callable[[int, int], None],
 ) -> list[Draw]:
-    """`count` draws of each query's first prompt, in the order of the queries.
-
-    Seeds follow from `seed` and the query alone, so draws of two strategies are paired.
-    """
-    drawn: dict[int, Draw] = {}
-    jobs: list[Job] = []
+    """`count` draws of the prompt that a strategy writes for each query, in the order of the queries."""
     answers = await studio.propose(queries, strategy, 1, seed)
-    for place, (query, answer) in enumerate(zip(queries, answers, strict=True)):
-        for turn in range(count):
-            index = place * count + turn
-            if isinstance(answer, Failure):
-                drawn[index] = Draw(query_id=query.id, index=index, failure=answer)
-            else:
-                jobs.append(Job(query, answer[0], derive_seed(seed, "fresh", query.id, turn), index))
-    async for draw in studio.stream(jobs):
-        drawn[draw.index] = draw
-        tell(len(drawn), len(queries) * count)
-    return [drawn[index] for index in sorted(drawn)]
+    prompts = [answer if isinstance(answer, Failure) else answer[0] for answer in answers]
+    return await studio.draw_each(queries, prompts, count, seed, tell)
 
 
 async def hand_on(
@@ -233,13 +219,13 @@ async def hand_on(
     admitted ones, which become records."""
     async with FileLog(folder / BANK) as log:
         studio = Studio(roles, settings.reward, PromptBank(settings.bank, log))
-        draws = await draw_all(
+        draws = await first_draws(
             studio,
             strategy,
             data.train,
             settings.gepa.studio.distill,
             settings.gepa.seed,
-            lambda done, total: progress("drawing for the bank and distillation", done, total),
+            functools.partial(progress, "drawing for the bank and distillation"),
         )
     by_id = {query.id: query for query in data.train}
     records = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from actors.contracts import Draw, Failure, Prompt, Query, derive_seed
 from actors.policy.expander import default_strategy
 from actors.roles import Roles
 from actors.runs import Run
-from actors.studio import Job, Studio
+from actors.studio import Studio
 from configs.schema import Settings
 from train_jobs.loop import arms
 from train_jobs.loop.evaluation_set import EvaluationSet
@@ -65,7 +66,9 @@ async def evaluate(settings: Settings, roles: Roles, data: EvaluationSet, progre
     draws: dict[str, list[Draw]] = {}
     for arm in ARMS:
         began = time.monotonic()
-        draws[arm] = await _draw_all(studio, queries, prompts[arm], loop.draws, loop.seed, arm, progress)
+        draws[arm] = await studio.draw_each(
+            queries, prompts[arm], loop.draws, loop.seed, functools.partial(progress, arm)
+        )
         covers = draws[arm][: len(data.covers) * loop.draws]
         real = draws[arm][len(covers) :]
         summary[arm] = arm_summary(covers, real, settings.reward, time.monotonic() - began)
@@ -110,29 +113,3 @@ async def _warm(studio: Studio, queries: Sequence[Query], n: int, seed: int, pro
 async def _proposed(studio: Studio, queries: Sequence[Query], seed: int) -> list[Prompt | Failure]:
     answers = await studio.propose(queries, default_strategy(), 1, seed)
     return [answer if isinstance(answer, Failure) else answer[0] for answer in answers]
-
-
-async def _draw_all(
-    studio: Studio,
-    queries: Sequence[Query],
-    prompts: Sequence[Prompt | Failure],
-    draws: int,
-    seed: int,
-    arm: str,
-    progress: Progress,
-) -> list[Draw]:
-    """`draws` draws of each query's prompt; seeds depend on the query only, so arms are paired."""
-    results: dict[int, Draw] = {}
-    jobs: list[Job] = []
-    for i, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
-        for k in range(draws):
-            index = i * draws + k
-            if isinstance(prompt, Failure):
-                results[index] = Draw(query_id=query.id, index=index, failure=prompt)
-            else:
-                jobs.append(Job(query, prompt, derive_seed(seed, "evaluate", query.id, k), index))
-    total = len(jobs)
-    async for draw in studio.stream(jobs):
-        results[draw.index] = draw
-        progress(arm, len(results), total)
-    return [results[index] for index in sorted(results)]
