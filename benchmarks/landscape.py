@@ -68,6 +68,29 @@ class Landscape:
         return [tuple(sorted(rng.sample(range(RULES), self.needs))) for _ in range(count)]
 
 
+@dataclass
+class LandscapeAdapter:
+    """What every adapter around a landscape shares: what a reflection is shown, and the reflection."""
+
+    landscape: Landscape
+    propose_new_texts: Any = None
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The examples as they are."""
+        return {COMPONENT: [{"example": trace} for trace in eval_batch.trajectories]}
+
+    def propose(self, candidate: dict[str, str], dataset: Any, components: list[str]) -> dict[str, str]:
+        """The landscape's mutation."""
+        return {COMPONENT: self.landscape.mutate(candidate, shown(dataset))}
+
+
+def shown(dataset: Any) -> list[tuple[int, ...]]:
+    """The examples in a reflective dataset."""
+    return [tuple(row["example"]) for row in dataset[COMPONENT]]
+
+
 def read(text: str) -> set[int]:
     """The rules that a text names."""
     return {int(word) for word in text.split()}

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.landscape import COMPONENT, VALIDATION, Landscape, latency
+from benchmarks.landscape import COMPONENT, VALIDATION, Landscape, LandscapeAdapter, latency, shown
 from configs.gepa import GepaSettings
 from train_jobs.gepa.adapter import EvaluationBatch
 from train_jobs.gepa.archipelago import Archipelago
@@ -42,14 +42,12 @@ START = {COMPONENT: ""}
 
 
 @dataclass
-class Slow:
+class Slow(LandscapeAdapter):
     """A landscape behind workers that take their time."""
 
-    landscape: Landscape
     pool: ThreadPoolExecutor | None = None
     """Of the package's batches; ours come one by one from as many threads."""
     busy_s: float = 0.0
-    propose_new_texts: Any = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def evaluate(
@@ -72,17 +70,10 @@ class Slow:
             start += len(batch)
         return answers
 
-    def make_reflective_dataset(
-        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
-    ) -> dict[str, list[dict[str, Any]]]:
-        """The examples as they are."""
-        return {COMPONENT: [{"example": trace} for trace in eval_batch.trajectories]}
-
     def propose(self, candidate: dict[str, str], dataset: Any, components: list[str]) -> dict[str, str]:
         """One reflection."""
-        examples = [tuple(row["example"]) for row in dataset[COMPONENT]]
-        time.sleep(latency(*REFLECTION, self.landscape.seed, candidate[COMPONENT], examples))
-        return {COMPONENT: self.landscape.mutate(candidate, examples)}
+        time.sleep(latency(*REFLECTION, self.landscape.seed, candidate[COMPONENT], shown(dataset)))
+        return super().propose(candidate, dataset, components)
 
     def _one(self, pair: tuple[dict[str, str], Any]) -> float:
         candidate, example = pair
@@ -151,7 +142,7 @@ def package(seed: int, strategy: Any, calls: int, stop: bool) -> dict[str, Any]:
     import gepa
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        world = Slow(Landscape(seed), pool)
+        world = Slow(Landscape(seed), pool=pool)
         watch = Watch(time.monotonic())
         gepa.optimize(
             seed_candidate=dict(START),

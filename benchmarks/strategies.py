@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,27 @@ MOST_EDITS = 6
 RESAMPLES = 4000
 
 
+@dataclass(frozen=True)
+class Case:
+    """What each way of searching is given."""
+
+    settings: Settings
+    adapter: StudioAdapter
+    start: Candidate
+    train: list[Query]
+    validation: list[Query]
+    calls: int
+
+    @property
+    def trials(self) -> int:
+        """Candidates beside the start that the calls pay the validation of."""
+        return self.calls // len(self.validation) - 1
+
+    def score(self, candidate: Candidate) -> float:
+        """Mean score on the validation queries."""
+        return statistics.mean(self.adapter.evaluate(self.validation, candidate).scores)
+
+
 def one(seed: int, calls: int) -> dict[str, Any]:
     """All three on one seed: admissions of each fresh draw, by way of searching."""
     with tempfile.TemporaryDirectory() as folder:
@@ -49,11 +71,12 @@ def one(seed: int, calls: int) -> dict[str, Any]:
         adapter = StudioAdapter(settings, scorer=False)
         start = dict(default_strategy().components)
         train, validation, unseen = _queries(settings)
+        case = Case(settings, adapter, start, train, validation, calls)
         found: dict[str, Candidate] = {"seed strategy": start}
         seconds: dict[str, float] = {}
         for name, search in (("evolve", _evolved), ("random search", _random), ("hill climbing", _climbed)):
             began = time.monotonic()
-            found[name] = search(settings, adapter, start, train, validation, calls)
+            found[name] = search(case)
             seconds[name] = time.monotonic() - began
         admitted = {name: _admitted(adapter, candidate, unseen) for name, candidate in found.items()}
         return {"admitted": admitted, "seconds": seconds}
@@ -71,53 +94,31 @@ def _queries(settings: Settings) -> tuple[list[Query], list[Query], list[Query]]
     return made, list(shipped.learn[: room.studio.validation]), fresh
 
 
-def _evolved(
-    settings: Settings,
-    adapter: StudioAdapter,
-    start: Candidate,
-    train: list[Query],
-    validation: list[Query],
-    calls: int,
-) -> Candidate:
+def _evolved(case: Case) -> Candidate:
     return evolve(
-        adapter=adapter,
-        seed_candidates=[start],
-        trainset=train,
-        valset=validation,
-        max_metric_calls=calls,
-        settings=settings.gepa,
+        adapter=case.adapter,
+        seed_candidates=[case.start],
+        trainset=case.train,
+        valset=case.validation,
+        max_metric_calls=case.calls,
+        settings=case.settings.gepa,
     ).best_candidate
 
 
-def _random(
-    settings: Settings,
-    adapter: StudioAdapter,
-    start: Candidate,
-    train: list[Query],
-    validation: list[Query],
-    calls: int,
-) -> Candidate:
+def _random(case: Case) -> Candidate:
     """The best of many random changes of the start."""
-    rng = random.Random(derive_seed(settings.gepa.seed, "random search"))
-    candidates = [start]
-    candidates += [_changed(start, train, rng) for _ in range(calls // len(validation) - 1)]
-    return max(candidates, key=lambda candidate: _score(adapter, candidate, validation))
+    rng = random.Random(derive_seed(case.settings.gepa.seed, "random search"))
+    candidates = [case.start, *(_changed(case.start, case.train, rng) for _ in range(case.trials))]
+    return max(candidates, key=case.score)
 
 
-def _climbed(
-    settings: Settings,
-    adapter: StudioAdapter,
-    start: Candidate,
-    train: list[Query],
-    validation: list[Query],
-    calls: int,
-) -> Candidate:
+def _climbed(case: Case) -> Candidate:
     """A random change of the best one, kept where it is better."""
-    rng = random.Random(derive_seed(settings.gepa.seed, "hill climbing"))
-    best, score = start, _score(adapter, start, validation)
-    for _ in range(calls // len(validation) - 1):
-        candidate = _changed(best, train, rng)
-        if (found := _score(adapter, candidate, validation)) > score:
+    rng = random.Random(derive_seed(case.settings.gepa.seed, "hill climbing"))
+    best, score = case.start, case.score(case.start)
+    for _ in range(case.trials):
+        candidate = _changed(best, case.train, rng)
+        if (found := case.score(candidate)) > score:
             best, score = candidate, found
     return best
 
@@ -133,10 +134,6 @@ def _changed(candidate: Candidate, train: Sequence[Query], rng: random.Random) -
         conditions = situation_conditions(situation, facet, rng)
         rules = with_rule(rules, conditions, facet, rng.choice(keys(facet)))
     return {**candidate, RULES: write(rules)}
-
-
-def _score(adapter: StudioAdapter, candidate: Candidate, queries: Sequence[Query]) -> float:
-    return statistics.mean(adapter.evaluate(list(queries), candidate).scores)
 
 
 def _admitted(adapter: StudioAdapter, candidate: Candidate, queries: Sequence[Query]) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.landscape import COMPONENT, Landscape, latency
+from benchmarks.landscape import COMPONENT, LandscapeAdapter, latency
 from configs.gepa import GepaSettings
 from train_jobs.gepa.adapter import EvaluationBatch
 from train_jobs.gepa.archipelago import Archipelago
@@ -19,12 +19,10 @@ SEED = {COMPONENT: ""}
 
 
 @dataclass
-class World:
+class World(LandscapeAdapter):
     """A landscape as an adapter; counts what is asked of it."""
 
-    landscape: Landscape
     calls: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)
-    propose_new_texts: Any = None
 
     def evaluate(
         self, batch: list[tuple[int, ...]], candidate: dict[str, str], capture_traces: bool = False
@@ -35,17 +33,6 @@ class World:
         scores = [self.landscape.score(candidate, example) for example in batch]
         traces = [list(example) for example in batch] if capture_traces else None
         return EvaluationBatch(outputs=[None] * len(batch), scores=scores, trajectories=traces)
-
-    def make_reflective_dataset(
-        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
-    ) -> dict[str, list[dict[str, Any]]]:
-        """The examples as they are."""
-        return {COMPONENT: [{"example": trace} for trace in eval_batch.trajectories]}
-
-    def propose(self, candidate: dict[str, str], dataset: Any, components: list[str]) -> dict[str, str]:
-        """The landscape's mutation."""
-        examples = [tuple(row["example"]) for row in dataset[COMPONENT]]
-        return {COMPONENT: self.landscape.mutate(candidate, examples)}
 
 
 def usual(simulation: Simulation, task: Task) -> Result:
