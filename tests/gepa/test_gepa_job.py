@@ -9,7 +9,7 @@ import pytest
 
 from actors.contracts import Strategy
 from actors.errors import BadInput
-from train_jobs.gepa.job import Data, check_seeds, of_file
+from train_jobs.gepa.job import Data, candidates_of, of_file
 
 
 def a_file(folder: Path, count: int, *, backwards: bool = False) -> Path:
@@ -52,11 +52,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_all_seeds_have_all_components() -> None:
     first = Strategy.of({"rules": "always: soft light", "avoid": "neon"})
     second = Strategy.of({"instruction": "be bold", "rules": ""})
-    seeds = check_seeds([first, second])
+    seeds = candidates_of([first, second])
     assert seeds == [
         {"rules": "always: soft light", "avoid": "neon", "instruction": ""},
         {"rules": "", "avoid": "", "instruction": "be bold"},
     ]
     assert [list(seed) for seed in seeds] == [["rules", "avoid", "instruction"]] * 2
-    assert check_seeds([first]) == [first.components]
-    assert check_seeds([]) == []
+    assert candidates_of([first]) == [first.components]
+    assert candidates_of([]) == []

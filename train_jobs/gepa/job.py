@@ -123,7 +123,7 @@ def of_file(path: Path) -> Data:
     return Data(tuple(queries[:first]), tuple(queries[first:second]), tuple(queries[second:]))
 
 
-def check_seeds(strategies: Sequence[Strategy]) -> list[Candidate]:
+def candidates_of(strategies: Sequence[Strategy]) -> list[Candidate]:
     """Strategies as candidates: all of them get all components."""
     names = list(dict.fromkeys(name for strategy in strategies for name in strategy.components))
     return [{name: strategy.components.get(name, "") for name in names} for strategy in strategies]
@@ -153,7 +153,7 @@ async def evolve_studio(
     plan = Plan(
         room,
         adapter,
-        check_seeds(seeds),
+        candidates_of(seeds),
         list(data.train),
         list(data.validation),
         None,
