@@ -321,10 +321,11 @@ def test_a_call_that_the_purse_refuses_stops_the_run_and_is_no_failure(
 
 
 def test_few_samples_are_made_in_vain(tmp_path: Path) -> None:
+    """A fifth at the most: a tenth is begun ahead, the rest is what the measured rate may be wrong by."""
     made: list[int] = []
     wide = spec(in_flight=300, window=40)
     summary = run(tmp_path, of=wide, run_stages=_counting(str(tmp_path), made, 0.01))
-    assert len(made) <= summary["examined"] + 60
+    assert len(made) <= 1.2 * summary["examined"]
 
 
 def test_the_summary_is_json(whole: dict[str, Any]) -> None:
