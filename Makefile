@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo test chaos lint bench serve
+.PHONY: setup demo oracles test chaos lint bench serve
 
 setup: $(STAMP)
 
@@ -28,7 +28,16 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# Peers that our maths is tested against; apart, since what they bring would hide packages of ours.
+ORACLES := $(VENV)/oracles/.installed
+oracles: $(ORACLES)
+
+$(ORACLES): $(STAMP)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $(VENV)/oracles verl==0.9.1 \
+	  tensordict==0.15.3 pyvers==0.2.3 cloudpickle==3.1.3 omegaconf==2.4.0 codetiming==1.4.0 orjson==3.13.0 \
+	  && touch $@ || echo "verl cannot be installed; the tests against it are skipped"
+
+test: lint oracles
 	$(BIN)/pytest
 
 chaos: setup
