@@ -20,8 +20,8 @@ from actors.errors import BadInput, StageFailed
 from actors.scorer.architecture import Architecture
 from actors.scorer.calibration import Calibration
 from actors.scorer.model import AestheticModel
-from actors.scorer.tensors import fill, read_tensors
 from actors.scorer.text import Tokenizer
+from actors.tensors import fill, read_tensors
 
 WEIGHTS, CARD, TOKENIZER = "scorer.safetensors", "scorer.json", "tokenizer.json"
 

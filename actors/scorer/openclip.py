@@ -15,9 +15,9 @@ from torch import Tensor
 
 from actors.errors import BadInput
 from actors.scorer.architecture import ImageShape
-from actors.scorer.tensors import PICKLED, fill, read_tensors
 from actors.scorer.text import PAD, TextTower
 from actors.scorer.vision import VisionTower
+from actors.tensors import PICKLED, fill, read_tensors
 
 _VISUAL = "visual."
 _PLAIN = {"image_size", "patch_size", "width", "layers", "head_width", "mlp_ratio"}

@@ -17,7 +17,7 @@ from actors.contracts import Dimension
 from actors.errors import BadInput, StageFailed
 from actors.scorer import checkpoint
 from actors.scorer.checkpoint import CARD, TOKENIZER, WEIGHTS, load, read_card, save
-from actors.scorer.tensors import fill, read_tensors
+from actors.tensors import fill, read_tensors
 from tests.scorer.scorer_kit import ARCHITECTURE, calibration, far, pictures, tiny, tokenizer_file
 
 FILES = {WEIGHTS, CARD, TOKENIZER}

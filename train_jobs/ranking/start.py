@@ -72,8 +72,8 @@ def start(settings: RankingSettings) -> Start:
 def _shipped(architecture: Architecture) -> Start:
     """The shipped towers as they were before the first pair; heads are new."""
     from actors.scorer.checkpoint import TOKENIZER, load
-    from actors.scorer.tensors import read_tensors
     from actors.scorer.worker import SHIPPED
+    from actors.tensors import read_tensors
 
     version = str(json.loads((TOWERS / "towers.json").read_text("utf-8"))["version"])
     scorer = load(SHIPPED)

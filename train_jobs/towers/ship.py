@@ -13,7 +13,7 @@ from pathlib import Path
 
 from actors.scorer.checkpoint import TOKENIZER, WEIGHTS, read_card
 from actors.scorer.model import OF_PAIRS
-from actors.scorer.tensors import read_tensors
+from actors.tensors import read_tensors
 
 FOLDER = Path(__file__).parent / "small"
 TAUGHT, CARD = "towers.safetensors", "towers.json"
