@@ -362,7 +362,7 @@ def nodes(seeds: int) -> dict[str, Any]:
                 max_metric_calls=NODE_CANDIDATES * VALIDATION,
                 islands=count,
                 callbacks=[ticks],
-                settings=GepaSettings(evaluators=2, proposers=1),
+                settings=GepaSettings(evaluators=2, proposers=1, start_timeout_s=600),
             )
             seconds = ticks.times[-1] - ticks.times[0]
             answers[str(count)] = {"seconds": seconds, "use": result.worker_use}

@@ -102,6 +102,8 @@ class GepaSettings(RoomSettings):
     """Evaluations at once, an island."""
     proposers: int = Field(default=2, ge=1)
     """Reflections at once, an island."""
+    start_timeout_s: float = Field(default=120.0, gt=0)
+    """Time that an island's workers may take to be ready."""
     num_cpus: float = Field(default=0.5, ge=0)
     """CPUs that Ray reserves for each evaluator and proposer of an island."""
     evaluation_timeout_s: float = Field(default=300.0, gt=0)

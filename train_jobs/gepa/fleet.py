@@ -6,7 +6,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -64,6 +63,7 @@ class NodeHost:
                     batch=1,
                     retries=0,
                     timeout_s=timeout_s,
+                    start_timeout_s=settings.start_timeout_s,
                     num_cpus=settings.num_cpus,
                 ),
                 node=node,
@@ -124,6 +124,7 @@ class Fleet:
         self._kit, self._settings, self._crew = replace(kit, folder=folder), settings, crew
         self._hosts: dict[str, NodeHost] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._welcoming: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> list[Host]:
         _check_pickles(self._kit)
@@ -142,10 +143,10 @@ class Fleet:
         return list(self._hosts.values())
 
     async def __aexit__(self, *error: object) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        tasks = [*self._welcoming, *([self._watching] if self._watching else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._close()
 
     async def _close(self) -> None:
@@ -167,7 +168,9 @@ class Fleet:
                 host.lose()
                 await host.close()
             for node in there - known:
-                await self._welcome(node)
+                welcome = asyncio.create_task(self._welcome(node))
+                self._welcoming.add(welcome)
+                welcome.add_done_callback(self._welcoming.discard)
             known |= there
 
     async def _welcome(self, node: str) -> None:
@@ -178,6 +181,9 @@ class Fleet:
             LOGGER.warning("%s cannot help: %s", host.name, error)
             await host.close()
             return
+        except asyncio.CancelledError:
+            await host.close()
+            raise
         self._hosts[node] = host
         self._crew.join(host)
 
