@@ -140,7 +140,8 @@ def test_an_unknown_dimension_is_named() -> None:
 
 @pytest.mark.ray
 @pytest.mark.chaos
-@pytest.mark.timeout(480)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, ray_session: str) -> None:
     """SIGKILL of a worker at a random step; the curve equals that of a run that nobody disturbed."""
     uri = dataset(tmp_path, 160)
