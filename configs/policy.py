@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from configs.base import BackendSettings
 from configs.http import ChatSettings, HttpSettings
 
@@ -27,4 +29,15 @@ class LlmSettings(BackendSettings):
     chat: ChatSettings = ChatSettings(temperature=0.8)
 
 
-PolicySettings = ExpanderSettings | LlmSettings
+class TinySettings(BackendSettings):
+    """A small transformer of our own, trained by search and reinforcement; greedy in use."""
+
+    type: Literal["tiny"] = "tiny"
+    worker: ClassVar[str] = "actors.policy.tiny.worker:Tiny"
+    weights: Path | None = None
+    """A trained policy's folder to use in place of the shipped one."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the second and further proposals for a query; the first is the likeliest."""
+
+
+PolicySettings = ExpanderSettings | TinySettings | LlmSettings

@@ -1,0 +1,107 @@
+"""Answers of a causal transformer, sampled under the grammar."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from actors.policy.tiny.model import Cache, CausalLm
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A batch of answers."""
+
+    ids: Tensor
+    """[B, T], padded behind the end."""
+    mask: Tensor
+    """[B, T] bool, false behind the end."""
+    logprobs: Tensor
+    """[B, T] of the sampled tokens under the grammar, at temperature 1; 0 at padding."""
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What may follow what: the tokens that an answer may use, each later in `order` than the one before it.
+
+    Attributes:
+        usable: [B, vocabulary] bool; the end is always among them.
+        order: [vocabulary], see `Tokens.order`.
+    """
+
+    usable: Tensor
+    order: Tensor
+
+    def after(self, last: Tensor) -> Tensor:
+        """[B, vocabulary] bool: what may follow the tokens [B]; before an answer, that is the padding."""
+        return self.usable & (self.order > self.order[last][:, None])
+
+    def throughout(self, ids: Tensor, pad: int) -> Tensor:
+        """[B, T, vocabulary] bool: what might have stood at each place of answers [B, T]."""
+        before = torch.cat([torch.full_like(ids[:, :1], pad), ids[:, :-1]], dim=1)
+        return self.usable[:, None] & (self.order > self.order[before][..., None])
+
+    def rows(self, index: Tensor) -> Grammar:
+        """The same for some of the queries."""
+        return Grammar(self.usable[index], self.order)
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Token ids [B, L] with the padding before them, and the mask [B, L] that is false there."""
+    length = max(map(len, rows))
+    ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[False] * (length - len(row)) + [True] * len(row) for row in rows])
+    return ids, mask
+
+
+@torch.no_grad()
+def sample(
+    model: CausalLm,
+    queries: Tensor,
+    mask: Tensor,
+    grammar: Grammar,
+    *,
+    pad: int,
+    end: int,
+    dice: Sequence[random.Random] | None = None,
+    temperature: float = 1.0,
+) -> Answers:
+    """One answer a query.
+
+    Args:
+        queries: [B, L], left-padded; `mask` is false at the padding.
+        dice: of each query, so that its answer does not hang on what else is in the batch; None takes the
+            likeliest tokens.
+        temperature: above 0; divides the logits.
+    """
+    cache: Cache | None = None
+    ids, tokens = queries, []
+    logprobs, live = [], []
+    last = torch.full((len(queries),), pad)
+    going = torch.ones(len(queries), dtype=torch.bool)
+    while bool(going.any()):
+        logits, cache = model(ids, mask, cache)
+        logits = logits[:, -1].masked_fill(~grammar.after(last), -torch.inf)
+        # A finished answer may go on with nothing: its row is kept finite and is not used.
+        logits[~going] = 0.0
+        chosen = logits.argmax(dim=-1) if dice is None else _draw(logits / temperature, dice)
+        chosen = torch.where(going, chosen, pad)
+        logprob = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
+        tokens.append(chosen)
+        logprobs.append(torch.where(going, logprob, 0.0))
+        live.append(going)
+        going = going & (chosen != end)
+        ids, last = chosen[:, None], chosen
+        mask = torch.cat([mask, live[-1][:, None]], dim=1)
+    return Answers(torch.stack(tokens, 1), torch.stack(live, 1), torch.stack(logprobs, 1))
+
+
+def _draw(logits: Tensor, dice: Sequence[random.Random]) -> Tensor:
+    """A token [B] for each row, where its die falls in the distribution."""
+    shares = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
+    fallen = torch.tensor([die.random() for die in dice], dtype=torch.float64).clamp(max=1 - 1e-12)
+    return torch.searchsorted(shares, (fallen * shares[:, -1])[:, None], right=True)[:, 0]

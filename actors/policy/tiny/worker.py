@@ -1,0 +1,69 @@
+"""The small policy of our own: reads a query, and answers with what the prompt shall pin down."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+
+import torch
+
+from actors.artifacts import Artifacts
+from actors.contracts import Failure, Prompt, Query, Recall, Strategy, derive_seed
+from actors.policy.expander import write
+from actors.policy.tiny.checkpoint import LoadedPolicy, load
+from actors.policy.tiny.sampling import Grammar, pad_left, sample
+from actors.policy.tiny.tokens import Tokens
+from configs.policy import TinySettings
+
+
+class Tiny:
+    """Policy worker with weights of its own. Its weights are the strategy: texts and recalls are not read."""
+
+    def __init__(self, settings: TinySettings, artifacts: Artifacts) -> None:
+        self._settings = settings
+        self._loaded = load(settings.weights) if settings.weights else _shipped()
+        self.version = self._loaded.version
+
+    def propose(
+        self, queries: Sequence[Query], recalls: Sequence[Recall], strategy: Strategy, n: int, seed: int
+    ) -> list[list[Prompt] | Failure]:
+        """`n` prompts a query: the first is the likeliest, the others are sampled."""
+        loaded, answers = self._loaded, []
+        tokens = loaded.tokens
+        ids, mask = pad_left([tokens.query(query) for query in queries], tokens.pad)
+        grammar = grammar_of(tokens, queries)
+        for turn in range(n):
+            dice = [random.Random(derive_seed(seed, query.id, turn)) for query in queries] if turn else None
+            answer = sample(
+                loaded.model,
+                ids,
+                mask,
+                grammar,
+                pad=tokens.pad,
+                end=tokens.end,
+                dice=dice,
+                temperature=self._settings.temperature,
+            )
+            answers.append(answer.ids.tolist())
+        return [
+            [self._prompt(query, answers[turn][place], strategy) for turn in range(n)]
+            for place, query in enumerate(queries)
+        ]
+
+    def _prompt(self, query: Query, answer: list[int], strategy: Strategy) -> Prompt:
+        text = write(query, self._loaded.tokens.values(answer))
+        return Prompt.of(text, query=query, strategy_id=strategy.id, policy_version=self.version)
+
+
+def grammar_of(tokens: Tokens, queries: Sequence[Query]) -> Grammar:
+    """What the answers to queries may say."""
+    usable = torch.zeros(len(queries), tokens.size, dtype=torch.bool)
+    for row, query in enumerate(queries):
+        usable[row, tokens.allowed(query)] = True
+    return Grammar(usable, torch.tensor(tokens.order))
+
+
+def _shipped() -> LoadedPolicy:
+    with as_file(files("actors.policy.tiny").joinpath("weights")) as folder:
+        return load(folder)

@@ -1,0 +1,58 @@
+"""What winners teach: for each query, the values that its prompt pinned down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from actors.contracts import DistillRecord, Query
+from actors.errors import BadInput
+from actors.policy.tiny.tokens import WRITTEN
+from actors.vocabulary import Facet, read, read_query
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A query and what to pin down for it."""
+
+    query: Query
+    values: dict[Facet, str]
+
+
+def lesson_of(record: DistillRecord) -> Lesson:
+    """What a winner's prompt says that its query does not."""
+    asked, written = read_query(record.query), read(record.prompt.text)
+    found = {facet: written.keys(facet) for facet in WRITTEN if not asked.keys(facet)}
+    return Lesson(record.query, {facet: values[0] for facet, values in found.items() if len(values) == 1})
+
+
+def read_records(path: Path) -> list[DistillRecord]:
+    """The winners that a search has left, a JSON line each.
+
+    Raises:
+        BadInput: the file cannot be read, a line is no record, or there is none.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path}: cannot be read ({error}); accepted: the distill/records.jsonl of `atelier evolve`"
+        ) from None
+    records: list[DistillRecord] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(DistillRecord.model_validate_json(line))
+        except ValidationError as error:
+            problem = " ".join(str(error).split())
+            raise BadInput(f"{path}, line {number}: no DistillRecord ({problem})") from None
+    if not records:
+        raise BadInput(f"{path} holds no record: a policy cannot be warmed up with nothing; run evolve first")
+    return records
+
+
+def distinct(lessons: Sequence[Lesson]) -> list[Lesson]:
+    """One of each query and answer: a winner drawn twice is no more right than one drawn once."""
+    return list({(each.query.id, *sorted(each.values.items())): each for each in lessons}.values())
