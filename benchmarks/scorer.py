@@ -34,8 +34,8 @@ from train_jobs.ranking.batches import plan
 from train_jobs.ranking.data import Pictures, lengths, usable
 from train_jobs.ranking.loop import Parts, Training
 from train_jobs.ranking.loss import RankingTargets
-from train_jobs.ranking.ranks import Ranks
 from train_jobs.ranking.start import start
+from train_jobs.training.ranks import Ranks
 
 ROUNDS = 5
 WATCHED = 32

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from configs.base import RoomSettings
+from configs.training import LoggedSettings
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Preset = Literal["small", "vit-l-14", "vit-l-14-336"]
@@ -68,7 +69,7 @@ class SplitSettings(RoomSettings):
     """Train on all generators; else the one with the fewest pairs is kept for the test."""
 
 
-class RankingSettings(RoomSettings):
+class RankingSettings(LoggedSettings):
     """Model, data, optimisation and bookkeeping of `atelier train ranking`."""
 
     preset: Preset = "small"
@@ -109,7 +110,6 @@ class RankingSettings(RoomSettings):
     """Processes of Ray Train; 0 = train in this one."""
     gpus: bool = False
     """One GPU a worker."""
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
     wandb_project: str = "atelier-ranking"
     checkpoint_steps: int = Field(default=200, ge=1)
     """Steps between checkpoints; there is one after each epoch too."""

@@ -18,9 +18,9 @@ from tests.scorer.scorer_kit import tokenizer
 from train_jobs.ranking import loop
 from train_jobs.ranking.data import Pictures, Tell, usable
 from train_jobs.ranking.loop import Keep, Parts, Training
-from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.scoring import reader
 from train_jobs.ranking.state import TrainingState
+from train_jobs.training.ranks import ALONE, Ranks
 
 SETTINGS = RankingSettings(
     dimensions={"total": 1.0, "color": 1.0, "technical": 1.0},

@@ -11,7 +11,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from configs.ranking import RankingSettings
-from train_jobs.ranking.loggers import flat, loggers
+from train_jobs.training.loggers import flat, loggers
 
 ROW = {"step": 7, "loss": 0.5, "losses": {"color": 0.25}, "accuracies": {"color": 0.75}}
 

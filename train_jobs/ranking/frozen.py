@@ -14,8 +14,8 @@ from actors.scorer.request import request_text
 from actors.scorer.text import Tokenizer
 from configs.ranking import Precision
 from train_jobs.ranking.data import Pictures, Tell
-from train_jobs.ranking.ranks import Ranks
 from train_jobs.ranking.scoring import computing
+from train_jobs.training.ranks import Ranks
 
 AT_ONCE = 64
 """Pictures or texts a forward pass."""

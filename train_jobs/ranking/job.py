@@ -21,12 +21,12 @@ from actors.contracts import PairRecord
 from actors.errors import StageFailed
 from configs.ranking import RankingSettings
 from train_jobs.ranking.data import Pictures, Tell, usable
-from train_jobs.ranking.loggers import Send, flat, loggers
 from train_jobs.ranking.loop import Parts, Training
-from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.split import Split, split
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
+from train_jobs.training.loggers import Send, flat, loggers
+from train_jobs.training.ranks import ALONE, Ranks
 
 CHECKPOINTS_KEPT = 2
 CURVE, PROGRESS = "curve.json", "progress.json"

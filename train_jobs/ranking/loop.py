@@ -21,17 +21,11 @@ from train_jobs.ranking.data import Pictures, Tell, lengths
 from train_jobs.ranking.frozen import Read, Seen
 from train_jobs.ranking.loss import RankingTargets, combined_ranking_loss, label_counts
 from train_jobs.ranking.quality import TIE, Predicted, quality
-from train_jobs.ranking.ranks import ALONE, Ranks
 from train_jobs.ranking.schedule import Stage, rate_at, stage_at
 from train_jobs.ranking.scoring import Looked, Reader, Source, computing, forward, pair_scores, reader
-from train_jobs.ranking.state import (
-    Progress,
-    Tensors,
-    TrainingState,
-    copied,
-    optimiser_tensors,
-    restore_optimiser,
-)
+from train_jobs.ranking.state import Progress, TrainingState
+from train_jobs.training.optimiser import Tensors, copied, optimiser_tensors, restore_optimiser
+from train_jobs.training.ranks import ALONE, Ranks
 
 LOG_STEPS = 10
 Keep = Callable[[TrainingState, dict[str, Any]], None]

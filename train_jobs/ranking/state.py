@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from actors.errors import BadInput
+from train_jobs.training.optimiser import Tensors
 
-Tensors = dict[str, Tensor]
 _FORMAT = 1
 
 
@@ -76,32 +74,6 @@ class TrainingState:
             raise BadInput(
                 f"{folder}: no checkpoint of a training run ({error}); accepted: a folder that training wrote"
             ) from None
-
-
-def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[nn.Parameter, str]) -> Tensors:
-    """The moments of every parameter that has moved, by the parameter's name."""
-    return {
-        f"{name}|{key}": torch.as_tensor(value).detach().clone()
-        for parameter, name in names.items()
-        for key, value in optimiser.state.get(parameter, {}).items()
-    }
-
-
-def restore_optimiser(
-    optimiser: torch.optim.Optimizer, names: dict[nn.Parameter, str], tensors: Tensors
-) -> None:
-    """Put moments back that `optimiser_tensors` took."""
-    parameters = {name: parameter for parameter, name in names.items()}
-    for key, value in tensors.items():
-        name, _, moment = key.rpartition("|")
-        parameter = parameters[name]
-        device = "cpu" if moment == "step" else parameter.device
-        optimiser.state[parameter][moment] = value.to(device)
-
-
-def copied(model: nn.Module) -> Tensors:
-    """A copy of the weights, on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from actors.errors import BadInput
-from configs.ranking import RankingSettings
+from configs.training import LoggedSettings
 
 Send = Callable[[int, Mapping[str, float]], None]
 """Step, and values by name."""
 
 
 @contextmanager
-def loggers(settings: RankingSettings, folder: Path) -> Iterator[Send]:
+def loggers(settings: LoggedSettings, folder: Path) -> Iterator[Send]:
     """Send values to all loggers of the settings; a resumed run goes on in the same files.
 
     Raises:
@@ -44,7 +44,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 @contextmanager
-def _tensorboard(settings: RankingSettings, folder: Path) -> Iterator[Send]:
+def _tensorboard(settings: LoggedSettings, folder: Path) -> Iterator[Send]:
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder / "tensorboard"))
@@ -61,13 +61,12 @@ def _tensorboard(settings: RankingSettings, folder: Path) -> Iterator[Send]:
 
 
 @contextmanager
-def _wandb(settings: RankingSettings, folder: Path) -> Iterator[Send]:
+def _wandb(settings: LoggedSettings, folder: Path) -> Iterator[Send]:
     try:
         import wandb
     except ImportError:
         raise BadInput(
-            "ranking.loggers names wandb, which is not installed; pip install 'atelier-ray[wandb]', "
-            "or leave it out"
+            "loggers names wandb, which is not installed; pip install 'atelier-ray[wandb]', or leave it out"
         ) from None
     run = wandb.init(
         project=settings.wandb_project,
