@@ -75,6 +75,11 @@ class Artifacts:
         """Whether a blob is stored under the hash."""
         return bool(self._fs.exists(self._path(sha256)))
 
+    def discard(self, sha256: str) -> None:
+        """Forget a blob, for stores that nobody but their maker reads. One that is not there is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(sha256))
+
     def _size(self, path: str) -> int | None:
         try:
             size: int | None = self._fs.info(path)["size"]

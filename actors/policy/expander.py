@@ -7,7 +7,7 @@ stays open. What the query says is kept word for word.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
     }
 
 
-def write(query: Query, values: dict[Facet, str]) -> str:
+def write(query: Query, values: Mapping[Facet, str]) -> str:
     """The prompt's text: the query as it stands, its title, one clause a value in the query's language."""
     comma = "，" if query.lang == "zh" else ", "
     parts = [query.text.strip().rstrip(".。,，;；")]
