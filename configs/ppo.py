@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from configs.base import RoomSettings
+from configs.pool import PoolSettings
 from configs.training import LoggedSettings
 
 
@@ -62,7 +63,7 @@ class PpoSettings(LoggedSettings):
     epochs: int = Field(default=2, ge=1)
     minibatches: int = Field(default=2, ge=1)
     """Optimiser steps an epoch."""
-    micro_tokens: int = Field(default=65_536, ge=1)
+    micro_tokens: int = Field(default=4096, ge=1)
     """Tokens, padding included, that a worker holds at once; a larger share of a step is accumulated."""
     lr: float = Field(default=5e-4, gt=0)
     critic_lr: float = Field(default=1e-3, gt=0)
@@ -81,6 +82,13 @@ class PpoSettings(LoggedSettings):
     """Cap of the importance weights of answers that an older policy, or another engine, has sampled."""
     ahead: int = Field(default=1, ge=0, le=1)
     """Batches that are sampled and judged while the one before is learnt from."""
+    warm_start: WarmStartSettings = WarmStartSettings()
+    workers: int = Field(default=1, ge=0)
+    """Processes of Ray Train; 0 = train in this one."""
+    raters: PoolSettings = PoolSettings(workers=2, batch=8)
+    """What draws and judges the answers, divided among the workers; 0 = the workers themselves."""
+    strangers: int = Field(default=9, ge=0)
+    """Subjects that training never names, on which the policy is measured apart."""
     checkpoint_steps: int = Field(default=25, ge=1)
     seed: int = Field(default=0, ge=0)
 

@@ -18,6 +18,7 @@ from configs.loop import LoopSettings
 from configs.paths import PathSettings
 from configs.policy import PolicySettings
 from configs.pool import PoolSettings
+from configs.ppo import PpoSettings
 from configs.ranking import RankingSettings
 from configs.reward import RewardSettings
 from configs.scorer import NoScorerSettings, ScorerSettings
@@ -57,3 +58,4 @@ class Settings(RoomSettings):
     crawl: CrawlSettings = CrawlSettings()
     ranking: RankingSettings = RankingSettings()
     gepa: GepaSettings = GepaSettings()
+    ppo: PpoSettings = PpoSettings()

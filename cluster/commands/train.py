@@ -1,4 +1,4 @@
-"""`atelier train ranking`: judged pairs -> a scorer."""
+"""`atelier train`: judged pairs -> a scorer; a search's winners -> a policy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actors.runs import Run
     from configs.ranking import RankingSettings
     from configs.schema import Settings
+    from train_jobs.ppo.state import PolicyState
     from train_jobs.ranking.data import Examined
     from train_jobs.ranking.evaluate import Evaluation
     from train_jobs.ranking.finish import Finished
@@ -66,6 +67,82 @@ def ranking(
     shell.say(str(run.path))
 
 
+@command(trainings)
+def policy(
+    shell: Shell,
+    records: Annotated[
+        Path | None, typer.Argument(help="A search's run, or its distill/records.jsonl.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of a run to go on with.")] = None,
+) -> None:
+    """Train the tiny policy: first on what a search's winners said, then by reinforcement (PPO).
+
+    The run's folder gets `policy/` (use it with --set policy.type=tiny --set policy.weights=...) and
+    `curves.png`. Example: atelier train policy runs/evolve-20260101-120000
+    """
+    from actors.errors import BadInput
+    from train_jobs.ppo.curves import draw_curves
+    from train_jobs.ppo.job import POLICY, begin, finish
+    from train_jobs.ppo.lessons import read_records
+
+    with shell.progress() as progress:
+        run, settings = _run(shell, resume, "policy")
+        if records is None and not (run.path / "start").exists():
+            raise BadInput("no records to start from; accepted: a run of `atelier evolve`, or --resume RUN")
+        winners = [] if records is None else read_records(records)
+        start = begin(settings.ppo, winners, run.path.absolute(), progress)
+        state = _fit_policy(shell, settings, start, run, progress)
+    folder = finish(settings.ppo, start, state, run.path)
+    draw_curves(state.progress.curve, run.path / "curves.png")
+    first, last = _ends(state.progress.curve)
+    summary = {"steps": state.progress.step, "draws": state.progress.draws, "first": first, "last": last}
+    run.write_json("summary.json", summary)
+    shell.table(
+        f"{POLICY} after {state.progress.draws} draws",
+        ["", ">admitted", ">reward", ">entropy", ">KL"],
+        [
+            [
+                name,
+                f"{row['admission']:.1%}",
+                f"{row['reward']:.3f}",
+                f"{row['entropy']:.2f}",
+                f"{row['kl']:.1f}",
+            ]
+            for name, row in (("first steps", first), ("last steps", last))
+        ],
+    )
+    shell.result({"run": run.id, "path": str(run.path), "policy": str(folder), **summary})
+    shell.say(f"policy  {folder}")
+    shell.say(str(run.path))
+
+
+def _fit_policy(shell: Shell, settings: Settings, start: Path, run: Run, progress: Progress) -> PolicyState:
+    from train_jobs.ppo.job import train_here, train_on_ray
+
+    folder = run.path.absolute()
+    if settings.ppo.workers == 0 and settings.ppo.raters.workers == 0:
+        with _followed(run.path, progress):
+            return train_here(settings, start, folder)
+    progress("starting Ray", 0, 1)
+    from cluster.session import session
+
+    with session(shell.settings, verbose=shell.verbose):
+        progress("starting Ray", 1, 1)
+        with _followed(run.path, progress):
+            on_ray = settings.ppo.workers > 0
+            return train_on_ray(settings, start, folder) if on_ray else train_here(settings, start, folder)
+
+
+def _ends(curve: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Means over the first and over the last tenth of a curve, five steps at least."""
+    width = max(5, len(curve) // 10)
+    names = ("admission", "reward", "intent", "entropy", "kl", "length", "idle")
+    return tuple(  # type: ignore[return-value]
+        {name: sum(row[name] for row in rows) / len(rows) for name in names}
+        for rows in (curve[:width], curve[-width:])
+    )
+
+
 def _train(shell: Shell, dataset: str, resume: Path | None, progress: Progress) -> tuple[Finished, Run]:
     from train_jobs.ranking.curves import draw_curves
     from train_jobs.ranking.data import examine
@@ -73,7 +150,7 @@ def _train(shell: Shell, dataset: str, resume: Path | None, progress: Progress) 
     from train_jobs.ranking.job import split_of
     from train_jobs.ranking.start import architecture_of, start
 
-    run, settings = _run(shell, resume)
+    run, settings = _run(shell, resume, "ranking")
     room = settings.ranking
     architecture = architecture_of(room)
     start(room)
@@ -96,14 +173,14 @@ def _train(shell: Shell, dataset: str, resume: Path | None, progress: Progress) 
     return finished, run
 
 
-def _run(shell: Shell, resume: Path | None) -> tuple[Run, Settings]:
+def _run(shell: Shell, resume: Path | None, kind: str) -> tuple[Run, Settings]:
     """A new run with the command's settings, or an old one with its own."""
     from actors.errors import BadInput
     from actors.runs import Run
     from configs.schema import Settings
 
     if resume is None:
-        return Run.create(shell.settings, "ranking"), shell.settings
+        return Run.create(shell.settings, kind), shell.settings
     try:
         stored = json.loads((resume / "settings.json").read_text("utf-8"))["settings"]
     except (OSError, ValueError, KeyError) as error:
@@ -136,7 +213,7 @@ def _fit(
 @contextmanager
 def _followed(folder: Path, progress: Progress) -> Iterator[None]:
     """Tell how far the run in a folder is, while training goes on elsewhere."""
-    from train_jobs.ranking.job import PROGRESS
+    from train_jobs.training.publishing import PROGRESS
 
     done = threading.Event()
 

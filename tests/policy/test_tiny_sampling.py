@@ -11,7 +11,7 @@ from actors.policy.tiny.tokens import Tokens
 from actors.policy.tiny.worker import grammar_of
 from actors.vocabulary import read_query
 from tests.policy.tiny_kit import model, queries, tokens
-from train_jobs.ppo.networks import answer_log_probs
+from train_jobs.ppo.networks import Texts, answer_log_probs
 
 ASKED = queries(24)
 
@@ -48,9 +48,8 @@ def test_log_probabilities_are_those_that_training_computes() -> None:
     found = answers()
     ids, mask = pad_left([tokens().query(query) for query in ASKED], tokens().pad)
     with torch.no_grad():
-        said = answer_log_probs(
-            model(), ids, mask, found.ids, found.mask, grammar_of(tokens(), ASKED), tokens().pad
-        )
+        texts = Texts(ids, mask, torch.arange(len(ids)), found.ids, found.mask, grammar_of(tokens(), ASKED))
+        said = answer_log_probs(model(), texts, tokens().pad)
     assert torch.allclose(said.log_probs[found.mask], found.logprobs[found.mask], atol=1e-5)
     assert bool((found.logprobs[~found.mask] == 0).all())
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actors.contracts import Query
 from actors.errors import BadInput
-from actors.policy.tiny.tokens import LONGEST_QUERY, WRITTEN, Tokens
+from actors.policy.tiny.tokens import LONGEST_QUERY, LONGEST_TITLE, WRITTEN, Tokens
 from actors.vocabulary import Facet, keys
 from tests.policy.tiny_kit import FAMILIAR, tokens
 
@@ -62,7 +62,7 @@ def test_any_text_is_read_and_words_have_a_limit(text: str) -> None:
     read = tokens().query(query)
     assert all(0 <= token < tokens().size for token in read)
     pieces = sum(token >= len(tokens()._ids) for token in read)
-    assert pieces <= LONGEST_QUERY + 24
+    assert pieces <= LONGEST_QUERY + LONGEST_TITLE
 
 
 def test_facets_behind_a_long_text_are_still_read() -> None:

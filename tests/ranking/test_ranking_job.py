@@ -25,9 +25,10 @@ from train_jobs.ranking.curves import draw_curves
 from train_jobs.ranking.data import examine
 from train_jobs.ranking.evaluate import evaluate
 from train_jobs.ranking.finish import Trained, finish, pairs_for
-from train_jobs.ranking.job import CURVE, split_of, train_here, train_on_ray
+from train_jobs.ranking.job import split_of, train_here, train_on_ray
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
+from train_jobs.training.publishing import CURVE
 
 SETTINGS = RankingSettings(
     dimensions={"total": 1.0, "color": 1.0},

@@ -30,11 +30,16 @@ def lesson_of(record: DistillRecord) -> Lesson:
 
 
 def read_records(path: Path) -> list[DistillRecord]:
-    """The winners that a search has left, a JSON line each.
+    """The winners that a search has left.
+
+    Args:
+        path: the search's run, or its file of records, a JSON line each.
 
     Raises:
         BadInput: the file cannot be read, a line is no record, or there is none.
     """
+    if path.is_dir():
+        path = path / "distill" / "records.jsonl"
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

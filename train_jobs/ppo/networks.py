@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,31 @@ from torch import Tensor, nn
 from actors.policy.tiny.model import CausalLm, Trunk
 from actors.policy.tiny.sampling import Grammar
 from train_jobs.ppo.logprobs import TokenLogProbs, token_log_probs
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Queries, and answers to them; the answers to one query share its reading."""
+
+    queries: Tensor
+    """[Q, L], left-padded."""
+    seen: Tensor
+    """[Q, L] bool, false at the padding."""
+    of: Tensor
+    """[B] int64, the query's row of each answer."""
+    answers: Tensor
+    """[B, T], padded behind their ends."""
+    mask: Tensor
+    """[B, T] bool, false at the padding."""
+    grammar: Grammar
+    """Of the queries."""
+
+    def before(self, trunk: Trunk) -> Tensor:
+        """The hidden state before each token of the answers, [B, T, width]."""
+        read, cache = trunk(self.queries, self.seen)
+        cache = [(keys[self.of], values[self.of]) for keys, values in cache]
+        said, _ = trunk(self.answers[:, :-1], torch.cat([self.seen[self.of], self.mask[:, :-1]], 1), cache)
+        return torch.cat([read[self.of, -1:], said], dim=1)
 
 
 class Critic(nn.Module):
@@ -22,34 +48,16 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, queries: Tensor, seen: Tensor, answers: Tensor, mask: Tensor) -> Tensor:
-        """The value before each token of the answers, [B, T]; arguments as `answer_log_probs`."""
-        hidden, _ = self.model(torch.cat([queries, answers], 1), torch.cat([seen, mask], 1))
-        values: Tensor = self.head(_before(hidden, answers))[..., 0]
+    def forward(self, texts: Texts) -> Tensor:
+        """The value before each token of the answers, [B, T]."""
+        values: Tensor = self.head(texts.before(self.model))[..., 0]
         return values
 
 
-def answer_log_probs(
-    actor: CausalLm,
-    queries: Tensor,
-    seen: Tensor,
-    answers: Tensor,
-    mask: Tensor,
-    grammar: Grammar,
-    pad: int,
-) -> TokenLogProbs:
-    """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false.
-
-    Args:
-        queries: [B, L], left-padded; `seen` is false at the padding.
-        answers: [B, T], padded behind their ends; `mask` is false there.
-    """
-    hidden, _ = actor.model(torch.cat([queries, answers], 1), torch.cat([seen, mask], 1))
-    logits = _before(hidden, answers) @ actor.model.embed_tokens.weight.T
+def answer_log_probs(actor: CausalLm, texts: Texts, pad: int) -> TokenLogProbs:
+    """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false."""
+    logits = texts.before(actor.model) @ actor.model.embed_tokens.weight.T
+    grammar = texts.grammar.rows(texts.of)
     # Behind the end nothing is allowed; there any token may stand, since nobody reads it.
-    allowed = grammar.throughout(answers, pad) | ~mask[..., None]
-    return token_log_probs(logits, answers, allowed=allowed)
-
-
-def _before(hidden: Tensor, answers: Tensor) -> Tensor:
-    return hidden[:, -answers.shape[1] - 1 : -1]
+    allowed = grammar.throughout(texts.answers, pad) | ~texts.mask[..., None]
+    return token_log_probs(logits, texts.answers, allowed=allowed)

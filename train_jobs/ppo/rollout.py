@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from actors.contracts import Draw, Failure, Prompt, Query, derive_seed
 from actors.policy.expander import write
@@ -17,6 +18,7 @@ from actors.policy.tiny.worker import grammar_of
 from actors.studio import Job
 from actors.vocabulary import Facet
 from configs.ppo import PpoSettings
+from train_jobs.ppo.networks import Texts
 from train_jobs.ppo.rating import Earned, earned
 from train_jobs.ppo.update import Batch
 from train_jobs.training.ranks import Ranks
@@ -31,6 +33,7 @@ class Rollout:
 
     step: int
     queries: tuple[Query, ...]
+    """Each once; it has `group` answers, one behind the other."""
     answers: Answers
 
 
@@ -41,43 +44,45 @@ class Roller:
         if settings.batch % (ranks.size * settings.group):
             raise ValueError(f"batch {settings.batch} for {ranks.size} ranks and groups of {settings.group}")
         self._settings, self._tokens, self._queries, self._ranks = settings, tokens, queries, ranks
-        self._share = settings.batch // ranks.size
+        self._share = settings.batch // settings.group // ranks.size
 
     def asked(self, step: int) -> tuple[Query, ...]:
-        """This rank's queries of a step, each as often as its group is large."""
-        places = range(self._ranks.rank * self._share, (self._ranks.rank + 1) * self._share)
-        first, group = step * self._settings.batch // self._settings.group, self._settings.group
-        return tuple(self._queries(first + place // group) for place in places)
+        """This rank's queries of a step."""
+        first = step * self._share * self._ranks.size + self._ranks.rank * self._share
+        return tuple(self._queries(index) for index in range(first, first + self._share))
 
     def sample(self, model: CausalLm, step: int) -> Rollout:
         """The policy's answers to a step's queries."""
         asked = self.asked(step)
         ids, seen, grammar = self.read(asked, step)
+        of = self._of()
         answers = sample(
             model,
-            ids,
-            seen,
-            grammar,
+            ids[of],
+            seen[of],
+            grammar.rows(of),
             pad=self._tokens.pad,
             end=self._tokens.end,
-            dice=[random.Random(self._seed("answer", step, place)) for place in range(len(asked))],
+            dice=[random.Random(self._seed("answer", step, place)) for place in range(len(of))],
         )
         return Rollout(step, asked, answers)
 
-    def read(self, asked: Sequence[Query], step: int) -> tuple[torch.Tensor, torch.Tensor, Grammar]:
+    def read(self, asked: Sequence[Query], step: int) -> tuple[Tensor, Tensor, Grammar]:
         """The queries' tokens, where they are no padding, and what may be answered."""
         rows = [
-            self._tokens.query(query, random.Random(self._seed("blur", step, place, self._settings.group)))
+            self._tokens.query(query, random.Random(self._seed("blur", step, place)))
             for place, query in enumerate(asked)
         ]
         return *pad_left(rows, self._tokens.pad), grammar_of(self._tokens, asked)
 
     def jobs(self, rollout: Rollout) -> list[Job]:
         """The draws to make, one an answer."""
-        return [
-            Job(query, prompt_of(query, self._tokens.values(row), "ppo"), self._seed("draw", rollout.step, i))
-            for i, (query, row) in enumerate(zip(rollout.queries, rollout.answers.ids.tolist(), strict=True))
-        ]
+        jobs: list[Job] = []
+        for place, row in enumerate(rollout.answers.ids.tolist()):
+            query = rollout.queries[place // self._settings.group]
+            prompt = prompt_of(query, self._tokens.values(row), "ppo")
+            jobs.append(Job(query, prompt, self._seed("draw", rollout.step, place)))
+        return jobs
 
     def batch(self, rollout: Rollout, draws: Sequence[Draw | Failure]) -> tuple[Batch, list[Earned | None]]:
         """What is learnt from, and what each answer earned; an answer without a judgement is masked out."""
@@ -89,13 +94,16 @@ class Roller:
             for each in worth
         ]
         answers = rollout.answers
-        masked = Answers(answers.ids, answers.mask & judged[:, None], answers.logprobs)
-        groups = torch.arange(len(scores)) // self._settings.group
-        return Batch(ids, seen, grammar, masked, groups, torch.tensor(scores)), worth
+        texts = Texts(ids, seen, self._of(), answers.ids, answers.mask & judged[:, None], grammar)
+        return Batch(texts, answers.logprobs, torch.tensor(scores)), worth
 
-    def _seed(self, what: str, step: int, place: int, group: int = 1) -> int:
-        """Of an answer, or of its group, wherever it is worked on."""
-        return derive_seed(self._settings.seed, what, step, (self._ranks.rank * self._share + place) // group)
+    def _of(self) -> Tensor:
+        return torch.arange(self._share).repeat_interleave(self._settings.group)
+
+    def _seed(self, what: str, step: int, place: int) -> int:
+        """Of a query, or of an answer, wherever it is worked on: `place` is this rank's."""
+        each = self._share if what == "blur" else self._share * self._settings.group
+        return derive_seed(self._settings.seed, what, step, self._ranks.rank * each + place)
 
 
 def prompt_of(query: Query, values: Mapping[Facet, str], version: str) -> Prompt:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from actors.contracts import Draw, Failure
 from actors.errors import StageFailed
 from actors.policy.tiny.model import CausalLm
 from actors.policy.tiny.sampling import Answers
-from actors.policy.tiny.tokens import Tokens
+from actors.policy.tiny.tokens import LONGEST_ANSWER, Tokens
 from configs.ppo import PpoSettings
 from train_jobs.ppo.rating import Earned, Rate
 from train_jobs.ppo.rollout import Queries, Roller, Rollout
@@ -25,6 +27,7 @@ Keep = Callable[[PolicyState], None]
 """Called on every rank after each checkpoint's step."""
 Watch = Callable[[int, int, dict[str, float]], None]
 """`watch(step, steps, metrics)`."""
+_ANSWERS = ("ids", "mask", "logprobs")
 Pending = tuple[Rollout, "asyncio.Task[list[Draw | Failure]]"]
 
 
@@ -53,6 +56,7 @@ class Trainer:
         self.actor = actor
         self._settings, self._rate, self._ranks = settings, rate, ranks
         self._keep, self._watch = keep, watch
+        self._pad = tokens.pad
         self._roller = Roller(settings, tokens, queries, ranks)
         self._progress = Progress(coefficient=settings.kl.coefficient)
         self._waiting: dict[int, Rollout] = {}
@@ -157,12 +161,17 @@ class Trainer:
         }
 
     def _gathered(self) -> Tensors:
-        """The answers that wait, of this rank."""
-        return {
-            f"{number}.{name}": getattr(rollout.answers, name)
-            for number, rollout in self._waiting.items()
-            for name in ("ids", "mask", "logprobs")
-        }
+        """The answers that wait, of all ranks."""
+        found: Tensors = {}
+        for number, rollout in self._waiting.items():
+            for name in _ANSWERS:
+                mine: Tensor = getattr(rollout.answers, name)
+                wide = F.pad(
+                    mine, (0, LONGEST_ANSWER - mine.shape[1]), value=self._pad if name == "ids" else 0
+                )
+                for rank, theirs in enumerate(self._ranks.gather(wide)):
+                    found[f"{number}.{rank}.{name}"] = theirs
+        return found
 
     def _restore(self, state: PolicyState) -> None:
         self._progress = state.progress
@@ -178,6 +187,11 @@ class Trainer:
                 if name.startswith(f"{kind}.")
             }
             restore_optimiser(optimiser, self._names[kind], mine)
-        for number in {int(name.partition(".")[0]) for name in state.waiting}:
-            answers = Answers(*(state.waiting[f"{number}.{name}"] for name in ("ids", "mask", "logprobs")))
-            self._waiting[number] = Rollout(number, self._roller.asked(number), answers)
+        for number in sorted({int(name.split(".")[0]) for name in state.waiting}):
+            self._wait_again(number, state.waiting)
+
+    def _wait_again(self, number: int, waiting: Tensors) -> None:
+        """Take up answers that were waiting, unless they were those of another number of ranks."""
+        if sum(name.startswith(f"{number}.") for name in waiting) == len(_ANSWERS) * self._ranks.size:
+            mine = (waiting[f"{number}.{self._ranks.rank}.{name}"] for name in _ANSWERS)
+            self._waiting[number] = Rollout(number, self._roller.asked(number), Answers(*mine))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,17 +13,15 @@ from torch import Tensor, nn
 
 from actors.errors import StageFailed
 from actors.policy.tiny.model import CausalLm
-from actors.policy.tiny.sampling import Answers, Grammar
 from configs.ppo import PpoSettings
 from train_jobs.ppo.advantages import Estimate, gae, grpo_advantages, rloo_advantages
 from train_jobs.ppo.aggregation import Whole, aggregate
 from train_jobs.ppo.correction import importance_weights, mismatch_kl
 from train_jobs.ppo.kl import AdaptiveKL, Estimator, FixedKL, KLController, kl_per_token
-from train_jobs.ppo.logprobs import TokenLogProbs
 from train_jobs.ppo.losses import Clipping, policy_loss, value_loss
 from train_jobs.ppo.microbatches import micro_batches
 from train_jobs.ppo.moments import Moments, explained_variance, whiten
-from train_jobs.ppo.networks import Critic, answer_log_probs
+from train_jobs.ppo.networks import Critic, Texts, answer_log_probs
 from train_jobs.ppo.rewards import token_rewards
 from train_jobs.training.ranks import ALONE, Ranks
 
@@ -31,29 +30,31 @@ from train_jobs.training.ranks import ALONE, Ranks
 class Batch:
     """This rank's answers to queries, and what they earned."""
 
-    queries: Tensor
-    """[B, L], left-padded."""
-    seen: Tensor
-    """[B, L] bool, false at the padding."""
-    grammar: Grammar
-    answers: Answers
+    texts: Texts
     """Their mask is false throughout an answer that was not judged."""
-    groups: Tensor
-    """[B] int64, which query an answer is to; a group is on one rank."""
+    sampled: Tensor
+    """Log-probabilities of the answers' tokens when they were sampled, [B, T]."""
     scores: Tensor
     """[B], finite."""
 
-    def rows(self, index: Tensor) -> Batch:
-        """Some of the answers."""
-        answers = self.answers
-        return Batch(
-            self.queries[index],
-            self.seen[index],
-            self.grammar.rows(index),
-            Answers(answers.ids[index], answers.mask[index], answers.logprobs[index]),
-            self.groups[index],
-            self.scores[index],
+    def of_queries(self, rows: Tensor) -> tuple[Batch, Tensor]:
+        """Some of the queries with all their answers, without padding that only others need; and which
+        answers those are."""
+        texts = self.texts
+        place = torch.full((len(texts.queries),), -1)
+        place[rows] = torch.arange(len(rows))
+        answers = (place[texts.of] >= 0).nonzero()[:, 0]
+        seen = texts.seen[rows]
+        longest = int(seen.sum(1).max()) if len(rows) else 0
+        part = Texts(
+            texts.queries[rows][:, -longest:],
+            seen[:, -longest:],
+            place[texts.of[answers]],
+            texts.answers[answers],
+            texts.mask[answers],
+            texts.grammar.rows(rows),
         )
+        return Batch(part, self.sampled[answers], self.scores[answers]), answers
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Learner:
         self._settings, self._pad, self._ranks = settings, pad, ranks
         clip = settings.clip
         self._clipping = Clipping(clip.low, clip.high, clip.dual)
+        self._valued = settings.advantages == "gae"
 
     def learn(self, batch: Batch, step: int) -> dict[str, float]:
         """Train on a batch; the answer is the step's metrics, the same on every rank.
@@ -104,10 +106,10 @@ class Learner:
         rate = settings.lr * min(1.0, max(0, step - settings.warm_up // 2 + 1) / max(1, settings.warm_up))
         self.optimisers["actor"].param_groups[0]["lr"] = rate
         sums: dict[str, float] = defaultdict(float)
-        parts = settings.epochs * settings.minibatches
-        for index in self._minibatches(len(batch.scores), step):
-            for name, value in self._step(batch.rows(index), known.rows(index)).items():
-                sums[name] += value / parts
+        for queries in self._minibatches(len(batch.texts.queries), step):
+            part, answers = batch.of_queries(queries)
+            for name, value in self._step(part, known.rows(answers)).items():
+                sums[name] += value / (settings.epochs * settings.minibatches)
         return {**metrics, **sums, "rate": rate, "kl_coefficient": self.kl.coefficient}
 
     def settle(self, kl: float, answers: int) -> None:
@@ -116,70 +118,74 @@ class Learner:
 
     def _look(self, batch: Batch) -> tuple[Known, dict[str, float]]:
         """What the policy, the reference and the critic say of a batch, and the step's advantages."""
-        settings, mask = self._settings, batch.answers.mask
+        settings, mask = self._settings, batch.texts.mask
+        old, entropy, reference, values = (torch.zeros_like(batch.sampled) for _ in range(4))
         with torch.no_grad():
-            said = self._say(self.actor, batch)
-            reference = self._say(self.reference, batch).log_probs
-            values = self._value(batch)
-        old = said.log_probs
+            for part, answers in self._micro(batch):
+                said = answer_log_probs(self.actor, part.texts, self._pad)
+                old[answers], entropy[answers] = said.log_probs, said.entropy
+                reference[answers] = answer_log_probs(self.reference, part.texts, self._pad).log_probs
+                if self._valued:
+                    values[answers] = self.critic(part.texts)
         kl = kl_per_token(old, reference, mask, Estimator(settings.kl.estimator))
         rewards = token_rewards(batch.scores, kl, mask, self.kl.coefficient)
         estimate = self._estimate(batch, rewards, values)
         advantages = whiten(estimate.advantages, mask, self._moments(estimate.advantages, mask))
-        weights = importance_weights(old, batch.answers.logprobs, mask, settings.correction)
+        weights = importance_weights(old, batch.sampled, mask, settings.correction)
         whole = self._whole(mask)
-        residuals = self._moments(estimate.returns - values, mask)
-        returns = self._moments(estimate.returns, mask)
         means = {
             "kl": (kl.sum(), whole.sequences),
             "length": (mask.sum(), whole.sequences),
             "score": (batch.scores[mask.any(1)].sum(), whole.sequences),
-            "entropy": (said.entropy[mask].sum(), whole.tokens),
-            "mismatch_kl": (mismatch_kl(old, batch.answers.logprobs, mask, whole), 1),
+            "entropy": (entropy[mask].sum(), whole.tokens),
+            "mismatch_kl": (mismatch_kl(old, batch.sampled, mask, whole), 1),
         }
         metrics = {name: self._total(value) / max(1, over) for name, (value, over) in means.items()}
-        metrics["explained_variance"] = explained_variance(residuals, returns)
+        if self._valued:
+            metrics["explained_variance"] = explained_variance(
+                self._moments(estimate.returns - values, mask), self._moments(estimate.returns, mask)
+            )
         return Known(old, weights, values, estimate.returns, advantages), metrics
 
     def _estimate(self, batch: Batch, rewards: Tensor, values: Tensor) -> Estimate:
-        settings, mask = self._settings, batch.answers.mask
-        if settings.advantages == "gae":
+        settings, mask = self._settings, batch.texts.mask
+        if self._valued:
             return gae(rewards, values, mask, settings.discount, settings.decay)
         judged = mask.any(1)
         advantages = torch.zeros_like(rewards)
         of_group = grpo_advantages if settings.advantages == "grpo" else rloo_advantages
-        advantages[judged] = of_group(rewards.sum(1)[judged], batch.groups[judged], mask[judged])
-        return Estimate(advantages, advantages + values)
+        advantages[judged] = of_group(rewards.sum(1)[judged], batch.texts.of[judged], mask[judged])
+        return Estimate(advantages, advantages)
 
     def _step(self, part: Batch, known: Known) -> dict[str, float]:
         """One optimiser step on this rank's share of a minibatch, accumulated over micro-batches."""
-        settings = self._settings
-        whole = self._whole(part.answers.mask)
-        for optimiser in self.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        sums: dict[str, float] = defaultdict(float)
-        lengths = (part.seen.sum(1) + part.answers.mask.sum(1)).tolist()
-        for rows in micro_batches(lengths, settings.micro_tokens):
-            index = torch.tensor(rows)
-            for name, value in self._backward(part.rows(index), known.rows(index), whole).items():
-                sums[name] += float(value.detach())
-        metrics = {name: self._total(torch.tensor(value)) for name, value in sums.items()}
-        if not all(map(_finite, metrics.values())):
+        whole = self._whole(part.texts.mask)
+        models: dict[str, nn.Module] = {"actor": self.actor}
+        if self._valued:
+            models["critic"] = self.critic
+        for name in models:
+            self.optimisers[name].zero_grad(set_to_none=False)
+        names = _METRICS if self._valued else _METRICS[:5]
+        sums = torch.zeros(len(names), dtype=torch.float64)
+        for micro, answers in self._micro(part):
+            sums += torch.tensor([float(each) for each in self._backward(micro, known.rows(answers), whole)])
+        metrics = dict(zip(names, self._ranks.sum(sums).tolist(), strict=True))
+        if not all(map(math.isfinite, metrics.values())):
             raise StageFailed(f"the loss is not finite: {metrics}; lower ppo.lr, or look at the batch")
-        for name, model in (("actor", self.actor), ("critic", self.critic)):
-            if name == "critic" and settings.advantages != "gae":
-                continue
+        for name, model in models.items():
             for parameter in model.parameters():
-                parameter.grad = self._ranks.sum(
-                    torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                )
-            metrics[f"{name}_norm"] = float(nn.utils.clip_grad_norm_(model.parameters(), settings.clip.norm))
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                self._ranks.sum(parameter.grad)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), self._settings.clip.norm)
+            metrics[f"{name}_norm"] = float(norm)
             self.optimisers[name].step()
         return metrics
 
-    def _backward(self, part: Batch, known: Known, whole: Whole) -> dict[str, Tensor]:
-        settings, mask = self._settings, part.answers.mask
-        said = self._say(self.actor, part)
+    def _backward(self, part: Batch, known: Known, whole: Whole) -> list[Tensor]:
+        """Add a micro-batch's share to the gradients; the answer is its share of `_METRICS`."""
+        settings, mask = self._settings, part.texts.mask
+        said = answer_log_probs(self.actor, part.texts, self._pad)
         loss = policy_loss(
             said.log_probs,
             known.log_probs,
@@ -189,42 +195,38 @@ class Learner:
             self._clipping,
             weights=known.weights,
         )
-        entropy = aggregate(said.entropy, mask, whole)
-        total = loss.total - settings.entropy * entropy
+        total = loss.total - settings.entropy * aggregate(said.entropy, mask, whole)
         total.backward()  # type: ignore[no-untyped-call]
-        metrics = {
-            "policy_loss": loss.total,
-            "clipped_high": loss.clipped_high,
-            "clipped_low": loss.clipped_low,
-            "clipped_dual": loss.clipped_dual,
-            "ppo_kl": loss.ppo_kl,
-        }
-        if settings.advantages == "gae":
-            valued = value_loss(
-                self._value(part), known.values, known.returns, mask, whole, settings.clip.value
-            )
+        shares = [
+            loss.total.detach(),
+            loss.clipped_high,
+            loss.clipped_low,
+            loss.clipped_dual,
+            loss.ppo_kl,
+        ]
+        if self._valued:
+            values = self.critic(part.texts)
+            valued = value_loss(values, known.values, known.returns, mask, whole, settings.clip.value)
             valued.total.backward()  # type: ignore[no-untyped-call]
-            metrics |= {"value_loss": valued.total, "value_clipped": valued.clipped}
-        return metrics
+            shares += [valued.total.detach(), valued.clipped]
+        return shares
 
-    def _minibatches(self, answers: int, step: int) -> Iterator[Tensor]:
-        """This rank's rows of each minibatch of the whole batch, every epoch in another order."""
-        first, every = self._ranks.rank * answers, self._ranks.size * answers
+    def _micro(self, batch: Batch) -> Iterator[tuple[Batch, Tensor]]:
+        """The batch in parts of a bounded number of tokens, and which answers each has."""
+        texts = batch.texts
+        answers = torch.bincount(texts.of, minlength=len(texts.queries)) * texts.answers.shape[1]
+        lengths = (texts.seen.sum(1) + answers).tolist()
+        for rows in micro_batches(lengths, self._settings.micro_tokens):
+            yield batch.of_queries(torch.tensor(rows))
+
+    def _minibatches(self, queries: int, step: int) -> Iterator[Tensor]:
+        """This rank's queries of each minibatch of the whole batch, every epoch in another order."""
+        first, every = self._ranks.rank * queries, self._ranks.size * queries
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
         for _ in range(self._settings.epochs):
             order = torch.randperm(every, generator=generator)
             for part in torch.tensor_split(order, self._settings.minibatches):
-                yield part[(part >= first) & (part < first + answers)] - first
-
-    def _say(self, model: CausalLm, batch: Batch) -> TokenLogProbs:
-        answers = batch.answers
-        return answer_log_probs(
-            model, batch.queries, batch.seen, answers.ids, answers.mask, batch.grammar, self._pad
-        )
-
-    def _value(self, batch: Batch) -> Tensor:
-        values: Tensor = self.critic(batch.queries, batch.seen, batch.answers.ids, batch.answers.mask)
-        return values
+                yield part[(part >= first) & (part < first + queries)] - first
 
     def _whole(self, mask: Tensor) -> Whole:
         mine = Whole.of(mask)
@@ -240,6 +242,17 @@ class Learner:
         return float(self._ranks.sum(value.detach().double().reshape(1)))
 
 
+_METRICS = (
+    "policy_loss",
+    "clipped_high",
+    "clipped_low",
+    "clipped_dual",
+    "ppo_kl",
+    "value_loss",
+    "value_clipped",
+)
+
+
 def controller(settings: PpoSettings) -> KLController:
     """The weight of the divergence, as the settings want it."""
     kl = settings.kl
@@ -252,7 +265,3 @@ def with_coefficient(kl: KLController, coefficient: float) -> KLController:
     """A controller that goes on from a coefficient."""
     assert isinstance(kl, FixedKL | AdaptiveKL)
     return replace(kl, coefficient=coefficient)
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

@@ -15,7 +15,7 @@ from actors.policy.tiny.worker import grammar_of
 from configs.ppo import WarmStartSettings
 from train_jobs.ppo.aggregation import Whole, aggregate
 from train_jobs.ppo.lessons import Lesson
-from train_jobs.ppo.networks import answer_log_probs
+from train_jobs.ppo.networks import Texts, answer_log_probs
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """`progress(step, steps, metrics)`."""
@@ -40,7 +40,8 @@ def warm_start(
         queries, seen = pad_left([tokens.query(each.query, blur) for each in batch], tokens.pad)
         answers, mask = _pad_right([tokens.answer(each.values) for each in batch], tokens.pad)
         grammar = grammar_of(tokens, [each.query for each in batch])
-        said = answer_log_probs(model, queries, seen, answers, mask, grammar, tokens.pad)
+        texts = Texts(queries, seen, torch.arange(len(batch)), answers, mask, grammar)
+        said = answer_log_probs(model, texts, tokens.pad)
         loss = aggregate(-said.log_probs, mask, Whole.of(mask))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

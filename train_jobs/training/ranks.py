@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, distributed
+from torch import Tensor, distributed, empty_like
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class Ranks:
         if self.size > 1:
             distributed.all_reduce(values)
         return values
+
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """The tensors of all processes, in their order; all are of one shape."""
+        if self.size == 1:
+            return [values]
+        found = [empty_like(values) for _ in range(self.size)]
+        distributed.all_gather(found, values.contiguous())
+        return found
 
 
 ALONE = Ranks()

@@ -18,7 +18,8 @@ from actors.vocabulary import FACETS, Facet, Mention, Reading, keys, read_query
 
 WRITTEN: tuple[Facet, ...] = ("time", "style", "palette", "layout", "light", "density")
 """Facets that an answer may pin down, in its order."""
-LONGEST_QUERY, LONGEST_TITLE = 160, 24
+LONGEST_ANSWER = len(WRITTEN) + 1
+LONGEST_QUERY, LONGEST_TITLE = 48, 8
 """Byte pairs that are read of a query's text and of its title; facet words are always read."""
 _SPECIAL = ("pad", "start", "answer", "end", "not", "subject", "title", "end of title")
 _FRAMES = ("en", "zh", "tall", "square", "wide")

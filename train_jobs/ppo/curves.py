@@ -1,0 +1,46 @@
+"""The curve of a policy's training as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_SMOOTH = 10
+_PANELS = (
+    ("earned", ("admission", "reward", "intent")),
+    ("entropy, nats a token", ("entropy",)),
+    ("KL to the warm start, nats an answer", ("kl",)),
+    ("critic's explained variance", ("explained_variance",)),
+    ("stopped by the clip, share of tokens", ("clipped_high", "clipped_low")),
+    ("tokens an answer", ("length",)),
+)
+
+
+def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a PNG of what was earned and of what keeps the training healthy, by step."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    for axes, (title, names) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+        for name in names:
+            rows = [(row["step"], row[name]) for row in curve if name in row]
+            if not rows:
+                continue
+            steps, values = zip(*rows, strict=True)
+            (line,) = axes.plot(steps, values, alpha=0.25)
+            axes.plot(steps, _smoothed(values), color=line.get_color(), label=name.replace("_", " "))
+        axes.set(title=title, xlabel="step")
+        if title == "earned":
+            axes.set(ylim=(0, 1))
+        if len(names) > 1:
+            axes.legend(fontsize=8)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Means over the last values."""
+    windows = (values[max(0, i - _SMOOTH + 1) : i + 1] for i in range(len(values)))
+    return [sum(window) / len(window) for window in windows]
