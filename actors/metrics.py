@@ -49,6 +49,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("pool_running", "gauge", "Items that replicas work on", ("pool",)),
     *_timing("pool_call", "Time of one call to a replica", ("pool", "method")),
     *_timing("pool_wait", "Time that a call waited for a replica", ("pool",)),
+    Metric("engine_restarts", "counter", "Engines that were replaced", ("engine",)),
     Metric("ledger_events", "counter", "Events appended to the ledger", ("host",)),
     Metric("ledger_conflicts", "counter", "Appends refused: an id came back with another content", ("host",)),
     *_timing("ledger_commit", "Time of one group commit", ("host",)),

@@ -38,6 +38,7 @@ def examine(settings: Settings, progress: Callable[[str, int, int], None] | None
         _python,
         _libraries,
         _torch_pair,
+        _engine,
         _fonts,
         _space,
         _memory,
@@ -99,6 +100,19 @@ def _torch_pair(_: Settings) -> Iterator[Check]:
         yield Check("torch pair", "error", f"{' + '.join(names)}: {reason}", fix)
     else:
         yield Check("torch pair", "ok", " + ".join(names))
+
+
+def _engine(_: Settings) -> Iterator[Check]:
+    """The engine's environment, which only profiles with an engine need."""
+    python = Path(".venv-vllm/bin/python")
+    if not python.exists():
+        yield Check("vllm", "note", f"no environment in {python.parents[1]}; `make setup-vllm` makes one")
+        return
+    found = sorted(path.name for path in python.parents[1].glob("lib/*/site-packages/vllm*.dist-info"))
+    detail = (
+        found[0].removesuffix(".dist-info").replace("-", " ").replace("_", "-") if found else "incomplete"
+    )
+    yield Check("vllm", "ok" if found else "warning", detail, "" if found else "run `make setup-vllm`")
 
 
 def _fonts(_: Settings) -> Iterator[Check]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from actors.errors import StageFailed
-from actors.hosts import backends
+from actors.hosts import backends, engines
 from configs.base import BackendSettings
+from configs.engine import VllmSettings
 from configs.generator import DiffusersSettings
 from configs.http import HttpSettings
 from configs.judge import MeasuredSettings
@@ -60,6 +61,10 @@ def _parts(settings: BackendSettings) -> Iterator[str]:
             yield f"no scorer in {folder}; train one with `atelier train ranking`, or set scorer.folder"
     if isinstance(settings, DiffusersSettings):
         yield from _diffusers(settings)
+    engine = getattr(settings, "engine", None)
+    if engine is not None:
+        yield from _engine(engine)
+        return
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, HttpSettings):
@@ -71,6 +76,13 @@ def _diffusers(settings: DiffusersSettings) -> Iterator[str]:
         yield "diffusers is not installed; install the extra `diffusion`"
     if not (settings.path / "model_index.json").is_file():
         yield f"no pipeline in {settings.path}; put one there (model_index.json ...) or set generator.path"
+
+
+def _engine(settings: VllmSettings) -> Iterator[str]:
+    if not settings.python.exists():
+        yield f"no engine environment with {settings.python}; run `make setup-vllm`, or set engine.python"
+    if not (settings.model / "config.json").is_file():
+        yield f"no model in {settings.model}; put one there (config.json ...) or set engine.model"
 
 
 def _service(settings: HttpSettings) -> Iterator[str]:
@@ -93,8 +105,9 @@ def _gpus(settings: Settings) -> Iterator[str]:
         yield f"generator: device is {device}, and torch finds no GPU"
     pools: dict[str, PoolSettings] = {role: getattr(settings.pools, role) for role in backends(settings)}
     wanted = sum(pool.workers * pool.num_gpus for pool in pools.values())
+    wanted += sum(engine.num_gpus for engine in engines(settings))
     if wanted and settings.cluster.address is None and (there := _gpu_count()) < wanted:
-        yield f"pools: {wanted:g} GPUs are asked for, and this machine has {there}"
+        yield f"pools and engines: {wanted:g} GPUs are asked for, and this machine has {there}"
 
 
 def _gpu_count() -> int:

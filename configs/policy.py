@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from configs.base import BackendSettings
+from configs.engine import VllmSettings, one_source
 from configs.http import ChatSettings, HttpSettings
 
 
@@ -21,12 +22,19 @@ class ExpanderSettings(BackendSettings):
 
 
 class LlmSettings(BackendSettings):
-    """A chat model that writes the prompts, behind an OpenAI-compatible service."""
+    """A chat model that writes the prompts: behind an OpenAI-compatible service, or in our own engine."""
 
     type: Literal["llm"] = "llm"
     worker: ClassVar[str] = "actors.policy.llm:Llm"
     http: HttpSettings = HttpSettings()
+    engine: VllmSettings | None = None
+    """vLLM in this cluster, in place of the service."""
     chat: ChatSettings = ChatSettings(temperature=0.8)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LlmSettings:
+        one_source(self.model_fields_set)
+        return self
 
 
 class TinySettings(BackendSettings):

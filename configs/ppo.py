@@ -85,6 +85,8 @@ class PpoSettings(LoggedSettings):
     warm_start: WarmStartSettings = WarmStartSettings()
     workers: int = Field(default=1, ge=0)
     """Processes of Ray Train; 0 = train in this one."""
+    threads: int = Field(default=1, ge=1)
+    """Of torch, a worker; more than one helps large models on cores that nothing else uses."""
     raters: PoolSettings = PoolSettings(workers=2, batch=8)
     """What draws and judges the answers, divided among the workers; 0 = the workers themselves."""
     strangers: int = Field(default=9, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import httpx
 
@@ -65,11 +65,32 @@ class ChatAnswer(Answer):
     choices: list[ChatChoice]
     usage: ChatUsage | None = None
     model: str = ""
+    weight_version: str = ""
+    """Of the weights that made it, where these change; empty behind a service."""
 
     @property
     def text(self) -> str:
         """The text of the first choice."""
         return self.choices[0].message.content or ""
+
+
+class Asker(Protocol):
+    """Whoever asks one chat model: `ChatClient` over HTTP, `actors.engines.chat.EngineChat` an engine."""
+
+    chat: ChatSettings
+
+    async def ask(
+        self,
+        messages: Sequence[Message],
+        *,
+        seed: int | None = None,
+        response_format: Json | None = None,
+        check: Callable[[ChatAnswer], None] = lambda answer: None,
+    ) -> ChatAnswer:
+        """One completion; what `check` raises makes it useless."""
+
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 class ChatClient:
@@ -98,7 +119,7 @@ class ChatClient:
 
         def read(answer: Json) -> ChatAnswer:
             typed = read_answer(ChatAnswer, answer, name)
-            _require_text(typed, name, self.chat.max_tokens)
+            require_text(typed, name, self.chat.max_tokens)
             check(typed)
             return typed
 
@@ -144,7 +165,13 @@ def _usage(answer: Json) -> Usage | None:
         return None
 
 
-def _require_text(answer: ChatAnswer, name: str, max_tokens: int) -> None:
+def require_text(answer: ChatAnswer, name: str, max_tokens: int) -> None:
+    """Whether a model said something, and to its end.
+
+    Raises:
+        BadAnswer: it did not.
+        Refused: it declines to.
+    """
     if not answer.choices:
         raise BadAnswer(f"{name} answers with a wrong field: choices: is empty; accepted: one choice")
     choice = answer.choices[0]

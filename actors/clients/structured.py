@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from jsonschema import Draft202012Validator, ValidationError
 
 from actors.clients.answers import excerpt
-from actors.clients.chat import ChatAnswer, ChatClient, Message
+from actors.clients.chat import Asker, ChatAnswer, Message
 from actors.clients.errors import BadAnswer
 from actors.clients.transport import Json
 
@@ -27,10 +27,12 @@ class Structured(Generic[T]):
 
     value: T
     raw: str
+    weight_version: str = ""
+    """See `ChatAnswer.weight_version`."""
 
 
 async def ask_structured(
-    client: ChatClient,
+    client: Asker,
     messages: Sequence[Message],
     schema: Json,
     convert: Callable[[Any], T],
@@ -79,9 +81,10 @@ class _Reader(Generic[T]):
         self._convert = convert
         self._values: list[T] = []
         self.raw = ""
+        self._weight_version = ""
 
     def check(self, answer: ChatAnswer) -> None:
-        self.raw = answer.text
+        self.raw, self._weight_version = answer.text, answer.weight_version
         value = find_json(self.raw)
         problem = next(iter(sorted(Draft202012Validator(self._schema).iter_errors(value), key=_depth)), None)
         if problem is not None:
@@ -95,7 +98,7 @@ class _Reader(Generic[T]):
             ) from None
 
     def result(self) -> Structured[T]:
-        return Structured(self._values[0], self.raw)
+        return Structured(self._values[0], self.raw, self._weight_version)
 
 
 def find_json(text: str) -> Any:
@@ -121,7 +124,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _response_format(client: ChatClient, schema: Json) -> Json | None:
+def _response_format(client: Asker, schema: Json) -> Json | None:
     form = client.chat.answer_format
     if form == "none":
         return None

@@ -13,10 +13,11 @@ import httpx
 from jinja2 import Environment, StrictUndefined
 
 from actors.artifacts import Artifacts
-from actors.clients.chat import ChatClient, Message
+from actors.clients.chat import Message
 from actors.clients.structured import ask_structured
 from actors.clients.transport import Json
 from actors.contracts import Failure, Lang, Memory, Prompt, Query, Recall, Strategy, derive_seed
+from actors.engines.chat import model_name, open_chat
 from actors.errors import AtelierError, failure_of
 from configs.policy import LlmSettings
 
@@ -25,7 +26,7 @@ MAX_CLAUSES = 11
 
 
 class Llm:
-    """Policy worker over a chat service."""
+    """Policy worker over a chat model: behind a service, or in an engine of the cluster's own."""
 
     def __init__(
         self,
@@ -34,14 +35,14 @@ class Llm:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = ChatClient(settings.http, settings.chat, transport=transport)
+        self._client = open_chat(settings.http, settings.chat, settings.engine, transport=transport)
         texts = {lang: _prompt_file(lang) for lang in ("en", "zh")}
         environment = Environment(
             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
         )
         self._templates = {lang: environment.from_string(text) for lang, text in texts.items()}
         digest = hashlib.sha256("".join(texts.values()).encode("utf-8")).hexdigest()[:8]
-        self.version = f"llm-1:{settings.http.model}:{digest}"
+        self.version = f"llm-1:{model_name(settings.http, settings.engine)}:{digest}"
 
     async def propose(
         self, queries: Sequence[Query], recalls: Sequence[Recall], strategy: Strategy, n: int, seed: int
@@ -74,7 +75,7 @@ class Llm:
             )
         except AtelierError as error:
             return failure_of(error, stage="policy", item_id=query.id)
-        return answer.value
+        return [_dated(prompt, answer.weight_version) for prompt in answer.value]
 
     def _instructions(self, lang: Lang, strategy: Strategy) -> str:
         parts = {name: strategy.components.get(name, "").strip() for name in _COMPONENTS}
@@ -91,6 +92,13 @@ class Llm:
 
 
 _COMPONENTS = ("instruction", "clauses", "rules", "avoid")
+
+
+def _dated(prompt: Prompt, weights: str) -> Prompt:
+    """Where weights change, the prompt says which it comes from."""
+    if not weights:
+        return prompt
+    return prompt.model_copy(update={"policy_version": f"{prompt.policy_version}@{weights}"})
 
 
 def _prompt_file(lang: str) -> str:

