@@ -54,7 +54,7 @@ class LlmReflectionSettings(RoomSettings):
 class StudioSearchSettings(RoomSettings):
     """What `atelier evolve` does around the search."""
 
-    budget: int = Field(default=12_000, ge=1)
+    budget: int = Field(default=9_000, ge=1)
     """Metric calls: first draws of a strategy for a query."""
     train: int = Field(default=240, ge=1)
     """Queries to learn from, where none are given."""

@@ -1,4 +1,4 @@
-"""`atelier train ranking` and `atelier evaluate ranking`, as a person types them."""
+"""`atelier train` and `atelier evaluate ranking`, as a person types them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pathlib import Path
 
 from click.testing import Result
 
+from actors.artifacts import Artifacts
+from actors.contracts import Prompt, Query, Recall
+from actors.policy.expander import default_strategy
+from actors.policy.tiny.worker import Tiny
+from configs.policy import TinySettings
 from tests.cluster.test_commands import one_sentence
+from tests.ppo.test_ppo_job import RECORDS
 from tests.ranking.ranking_kit import dataset
 
 Atelier = Callable[..., Result]
@@ -53,3 +59,30 @@ def test_what_cannot_be_trained_on_is_one_sentence(atelier: Atelier, tmp_path: P
 def test_a_folder_without_a_scorer_is_named(atelier: Atelier, tmp_path: Path) -> None:
     uri = dataset(tmp_path, 4)
     assert "scorer.json" in one_sentence(atelier("evaluate", "ranking", str(tmp_path), uri))
+
+
+def test_winners_become_a_policy(atelier: Atelier, tmp_path: Path) -> None:
+    (tmp_path / "distill").mkdir()
+    lines = [record.model_dump_json() for record in RECORDS[:20]]
+    (tmp_path / "distill" / "records.jsonl").write_text("\n".join(lines))
+    small = {"workers": 0, "raters.workers": 0, "steps": 6, "batch": 4, "warm_start.steps": 3}
+    chosen = [word for name, value in small.items() for word in ("--set", f"ppo.{name}={value}")]
+    drawn = ("--set", "generator.long_side=96")
+    result = atelier("train", "policy", str(tmp_path), *chosen, *drawn, "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert {"policy", "curves.png", "summary.json", "settings.json", "tensorboard"} <= {
+        path.name for path in Path(answer["path"]).iterdir()
+    }
+    assert (answer["steps"], answer["draws"]) == (6, 24) and 0 <= answer["last"]["admission"] <= 1
+    again = atelier("train", "policy", "--resume", answer["path"], "--json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["last"] == answer["last"]
+    worker = Tiny(TinySettings(weights=Path(answer["policy"])), Artifacts("memory://policy"))
+    ((prompt,),) = worker.propose([Query.of("a moon")], [Recall()], default_strategy(), 1, 0)
+    assert isinstance(prompt, Prompt) and prompt.policy_version.startswith("tiny-")
+
+
+def test_a_policy_needs_winners(atelier: Atelier, tmp_path: Path) -> None:
+    assert "no records to start from" in one_sentence(atelier("train", "policy"))
+    assert "records.jsonl" in one_sentence(atelier("train", "policy", str(tmp_path)))

@@ -48,6 +48,7 @@ def caller(served: tuple[str, Settings]) -> httpx.AsyncClient:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(300)  # the first pays for the start of Ray and Serve
 def test_a_query_becomes_a_picture_over_http(served: tuple[str, Settings]) -> None:
     async def check() -> None:
         async with caller(served) as http:
@@ -74,6 +75,7 @@ def test_a_query_becomes_a_picture_over_http(served: tuple[str, Settings]) -> No
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(300)  # the first pays for the start of Ray and Serve
 def test_a_killed_role_replica_costs_no_job(served: tuple[str, Settings]) -> None:
     import ray
     from ray.util import list_named_actors
