@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +13,8 @@ from pydantic import JsonValue, ValidationError, model_validator
 from torch import Tensor
 
 from actors.contracts import Contract, Dimension
-from actors.errors import BadInput, StageFailed
+from actors.errors import BadInput
+from actors.folders import replace_files
 from actors.scorer.architecture import Architecture
 from actors.scorer.calibration import Calibration
 from actors.scorer.model import AestheticModel
@@ -84,26 +82,14 @@ def save(
             or the card or calibration cannot be kept.
         StageFailed: the disk refused the files. None of those that were there is changed.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     _read_tokenizer(tokenizer, model.architecture)
-    weights, vocabulary = _storable(model, half), tokenizer.read_bytes()
-    temporary = {name: folder / f".{name}.{uuid.uuid4().hex}.tmp" for name in (WEIGHTS, TOKENIZER, CARD)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(weights, temporary[WEIGHTS])
-        temporary[TOKENIZER].write_bytes(vocabulary)
-        digests = {name: _sha256(temporary[name]) for name in (WEIGHTS, TOKENIZER)}
-        saved = _card(model.architecture, calibration, digests, card)
-        temporary[CARD].write_text(saved.model_dump_json(indent=1) + "\n", "utf-8")
-        for name, path in temporary.items():
-            os.replace(path, folder / name)
-    except OSError as error:
-        raise StageFailed(f"cannot save a scorer in {folder}: {error.strerror or error}") from None
-    finally:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+    files = {WEIGHTS: save(_storable(model, half)), TOKENIZER: tokenizer.read_bytes()}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    saved = _card(model.architecture, calibration, digests, card)
+    files[CARD] = f"{saved.model_dump_json(indent=1)}\n".encode()
+    replace_files(folder, files)
     return saved.version
 
 

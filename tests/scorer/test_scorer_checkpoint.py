@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 
 from actors.contracts import Dimension
 from actors.errors import BadInput, StageFailed
-from actors.scorer import checkpoint
 from actors.scorer.checkpoint import CARD, TOKENIZER, WEIGHTS, load, read_card, save
 from actors.tensors import fill, read_tensors
 from tests.scorer.scorer_kit import ARCHITECTURE, calibration, far, pictures, tiny, tokenizer_file
@@ -97,10 +96,10 @@ def test_a_failed_saving_changes_nothing(folder: Path, monkeypatch: pytest.Monke
     with pytest.raises(BadInput, match=r"card\.when"):
         save(folder, tiny(1), folder / TOKENIZER, None, {"when": object()})
 
-    def full(path: Path) -> str:
+    def full(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_sha256", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StageFailed, match="No space left"):
         save(folder, tiny(1), folder / TOKENIZER, None, {})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,19 +1,15 @@
-"""What a policy's training has to remember, on disk: safetensors for numbers, JSON for the rest."""
+"""What a policy's training has to remember."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
 from actors.errors import BadInput
+from train_jobs.training.checkpoint import read, write
 from train_jobs.training.optimiser import Tensors
 
-_FORMAT = 1
 _TENSORS = ("actor", "critic", "reference", "optimisers", "waiting")
 
 
@@ -44,15 +40,8 @@ class PolicyState:
     """Answers that are sampled and not learnt from yet, by rank; empty where none wait."""
 
     def save(self, folder: Path) -> None:
-        """Write into an empty folder; the JSON comes last and makes it whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in _TENSORS:
-            tensors: Tensors = getattr(self, name)
-            save_file(
-                {key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors"
-            )
-        data = {"format": _FORMAT, **asdict(self.progress)}
-        (folder / "state.json").write_text(json.dumps(data), "utf-8")
+        """Write into an empty folder."""
+        write(folder, asdict(self.progress), {name: getattr(self, name) for name in _TENSORS})
 
     @classmethod
     def load(cls, folder: Path) -> PolicyState:
@@ -61,13 +50,9 @@ class PolicyState:
         Raises:
             BadInput: a file is missing, damaged or of another format.
         """
+        data, tensors = read(folder, _TENSORS)
         try:
-            data = json.loads((folder / "state.json").read_text("utf-8"))
-            if data.pop("format") != _FORMAT:
-                raise ValueError("another format")
-            tensors = {name: load_file(folder / f"{name}.safetensors") for name in _TENSORS}
-            return cls(Progress(**data), **tensors)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise BadInput(
-                f"{folder}: no checkpoint of a policy's training ({error}); accepted: a folder that it wrote"
-            ) from None
+            progress = Progress(**data)
+        except TypeError as error:
+            raise BadInput(f"{folder}: no checkpoint of this training ({error})") from None
+        return cls(progress, **tensors)

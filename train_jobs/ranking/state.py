@@ -1,19 +1,16 @@
-"""What a training run has to remember, on disk: safetensors for numbers, JSON for the rest."""
+"""What a training run has to remember."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
 from actors.errors import BadInput
+from train_jobs.training.checkpoint import read, write
 from train_jobs.training.optimiser import Tensors
 
-_FORMAT = 1
+_TENSORS = ("model", "optimiser", "best", "average")
 
 
 @dataclass
@@ -46,14 +43,8 @@ class TrainingState:
     """Moving average of the weights; empty without one."""
 
     def save(self, folder: Path) -> None:
-        """Write into an empty folder; the JSON comes last and makes it whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("model", "optimiser", "best", "average"):
-            save_file(
-                {key: value.contiguous() for key, value in getattr(self, name).items()}, _file(folder, name)
-            )
-        data = {"format": _FORMAT, **asdict(self.progress)}
-        (folder / "state.json").write_text(json.dumps(data), "utf-8")
+        """Write into an empty folder."""
+        write(folder, asdict(self.progress), {name: getattr(self, name) for name in _TENSORS})
 
     @classmethod
     def load(cls, folder: Path) -> TrainingState:
@@ -62,19 +53,9 @@ class TrainingState:
         Raises:
             BadInput: a file is missing, damaged or of another format.
         """
+        data, tensors = read(folder, _TENSORS)
         try:
-            data = json.loads((folder / "state.json").read_text("utf-8"))
-            if data.pop("format") != _FORMAT:
-                raise ValueError("another format")
-            tensors = {
-                name: load_file(_file(folder, name)) for name in ("model", "optimiser", "best", "average")
-            }
-            return cls(Progress(**data), **tensors)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise BadInput(
-                f"{folder}: no checkpoint of a training run ({error}); accepted: a folder that training wrote"
-            ) from None
-
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.safetensors"
+            progress = Progress(**data)
+        except TypeError as error:
+            raise BadInput(f"{folder}: no checkpoint of this training ({error})") from None
+        return cls(progress, **tensors)

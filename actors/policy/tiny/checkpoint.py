@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,8 @@ import torch
 from pydantic import JsonValue, ValidationError
 
 from actors.contracts import Contract
-from actors.errors import BadInput, StageFailed
+from actors.errors import BadInput
+from actors.folders import replace_files
 from actors.policy.tiny.model import Architecture, CausalLm
 from actors.policy.tiny.tokens import Tokens
 from actors.tensors import fill, read_tensors
@@ -76,19 +74,7 @@ def save(
         PIECES: pieces.read_bytes(),
         CARD: (about.model_dump_json(indent=1) + "\n").encode("utf-8"),
     }
-    temporary = {name: folder / f".{name}.{uuid.uuid4().hex}.tmp" for name in files}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, path in temporary.items():
-            path.write_bytes(files[name])
-        for name, path in temporary.items():
-            os.replace(path, folder / name)
-    except OSError as error:
-        raise StageFailed(f"cannot save a policy in {folder}: {error.strerror or error}") from None
-    finally:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+    replace_files(folder, files)
     return version
 
 
