@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,9 +30,9 @@ from train_jobs.ppo.start import new, pieces
 from train_jobs.ppo.state import PolicyState
 from train_jobs.ppo.trainer import Trainer
 from train_jobs.ppo.warm_start import warm_start
-from train_jobs.training.fitting import fitted, replace, report
-from train_jobs.training.loggers import loggers
-from train_jobs.training.publishing import Curve, publisher, watcher
+from train_jobs.training.checkpoint import STATE
+from train_jobs.training.fitting import fitted, joined, replace, report
+from train_jobs.training.publishing import Curve, telling
 from train_jobs.training.ranks import ALONE, Ranks
 
 Tell = Callable[[str, int, int], None]
@@ -89,15 +89,14 @@ def begin(settings: PpoSettings, records: Sequence[DistillRecord], folder: Path,
 def train_here(settings: Settings, start: Path, folder: Path) -> PolicyState:
     """Train in this process, from the folder's checkpoint if there is one."""
     kept = folder / "checkpoint"
-    state = PolicyState.load(kept) if (kept / "state.json").exists() else None
-    with ExitStack() as stack:
-        publish = publisher(stack.enter_context(loggers(settings.ppo, folder)), folder, _curve(state))
+    state = PolicyState.load(kept) if (kept / STATE).exists() else None
+    with telling(settings.ppo, folder, ALONE, _curve(state)) as (publish, watch):
 
         def keep(fresh: PolicyState) -> None:
             publish(fresh.progress.curve)
             replace(fresh, kept)
 
-        return asyncio.run(_train(settings, start, ALONE, keep, state, watcher(folder)))
+        return asyncio.run(_train(settings, start, ALONE, keep, state, watch))
 
 
 def train_on_ray(settings: Settings, start: Path, folder: Path, *, deaths: int = 3) -> PolicyState:
@@ -132,22 +131,10 @@ def finish(settings: PpoSettings, start: Path, state: PolicyState, folder: Path)
 
 def _worker(config: dict[str, Any]) -> None:
     """What each of Ray Train's workers runs."""
-    import ray.train
-
     settings = Settings.model_validate(config["settings"])
-    context, found = ray.train.get_context(), ray.train.get_checkpoint()
-    ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    state = None
-    if found is not None:
-        with found.as_directory() as path:
-            state = PolicyState.load(Path(path))
-    with ExitStack() as stack:
-        publish: Callable[[Curve], None] = lambda curve: None  # noqa: E731
-        watch: Tell = lambda stage, done, total: None  # noqa: E731
-        if ranks.rank == 0:
-            folder = Path(config["folder"])
-            publish = publisher(stack.enter_context(loggers(settings.ppo, folder)), folder, _curve(state))
-            watch = watcher(folder)
+    with joined() as (ranks, checkpoint):
+        state = PolicyState.load(checkpoint) if checkpoint else None
+    with telling(settings.ppo, Path(config["folder"]), ranks, _curve(state)) as (publish, watch):
 
         def keep(fresh: PolicyState) -> None:
             publish(fresh.progress.curve)

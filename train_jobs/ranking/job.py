@@ -8,7 +8,6 @@ again goes on from the newest checkpoint: worker deaths are survived inside Ray 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from train_jobs.ranking.loop import Parts, Training
 from train_jobs.ranking.split import Split, split
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
-from train_jobs.training.fitting import fitted, replace, report
-from train_jobs.training.loggers import loggers
-from train_jobs.training.publishing import Curve, publisher, watcher
+from train_jobs.training.checkpoint import STATE
+from train_jobs.training.fitting import fitted, joined, replace, report
+from train_jobs.training.publishing import Curve, telling
 from train_jobs.training.ranks import ALONE, Ranks
 
 
@@ -42,15 +41,14 @@ def split_of(records: list[PairRecord], settings: RankingSettings) -> Split:
 def train_here(settings: RankingSettings, uri: str, bad: frozenset[str], folder: Path) -> TrainingState:
     """Train in this process, from the folder's checkpoint if there is one."""
     kept = folder / "checkpoint"
-    state = TrainingState.load(kept) if (kept / "state.json").exists() else None
-    with ExitStack() as stack:
-        publish = publisher(stack.enter_context(loggers(settings, folder)), folder, _curve(state))
+    state = TrainingState.load(kept) if (kept / STATE).exists() else None
+    with telling(settings, folder, ALONE, _curve(state)) as (publish, watch):
 
         def keep(fresh: TrainingState, row: dict[str, Any]) -> None:
             publish(fresh.progress.curve)
             replace(fresh, kept)
 
-        return _training(settings, uri, bad, ALONE, keep, state, watcher(folder)).run()
+        return _training(settings, uri, bad, ALONE, keep, state, watch).run()
 
 
 def train_on_ray(
@@ -78,23 +76,11 @@ def train_on_ray(
 
 def _worker(config: dict[str, Any]) -> None:
     """What each of Ray Train's workers runs."""
-    import ray.train
-
     settings = RankingSettings.model_validate(config["settings"])
-    context, found = ray.train.get_context(), ray.train.get_checkpoint()
-    ranks = Ranks(context.get_world_rank(), context.get_world_size())
     torch.set_num_threads(max(1, (torch.get_num_threads() if settings.gpus else 1)))
-    state = None
-    if found is not None:
-        with found.as_directory() as path:
-            state = TrainingState.load(Path(path))
-    with ExitStack() as stack:
-        publish: Callable[[Curve], None] = lambda curve: None  # noqa: E731
-        watch: Tell = lambda stage, done, total: None  # noqa: E731
-        if ranks.rank == 0:
-            folder = Path(config["folder"])
-            publish = publisher(stack.enter_context(loggers(settings, folder)), folder, _curve(state))
-            watch = watcher(folder)
+    with joined() as (ranks, checkpoint):
+        state = TrainingState.load(checkpoint) if checkpoint else None
+    with telling(settings, Path(config["folder"]), ranks, _curve(state)) as (publish, watch):
 
         def keep(fresh: TrainingState, row: dict[str, Any]) -> None:
             publish(fresh.progress.curve)

@@ -72,6 +72,20 @@ def fitted(
         yield Path(path)
 
 
+@contextmanager
+def joined() -> Iterator[tuple[Ranks, Path | None]]:
+    """In a worker of Ray Train: which rank this is, and the checkpoint to go on from, if there is one."""
+    import ray.train
+
+    context, found = ray.train.get_context(), ray.train.get_checkpoint()
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    if found is None:
+        yield ranks, None
+        return
+    with found.as_directory() as path:
+        yield ranks, Path(path)
+
+
 def report(state: State, metrics: Mapping[str, Any], ranks: Ranks) -> None:
     """Hand a checkpoint to Ray Train: all ranks call it, the first one's state is kept."""
     import ray.train
