@@ -69,7 +69,9 @@ def evolution_page(
         samples: draws of the same queries and seeds with either.
     """
     origins = list(dict.fromkeys(member.origin for member in members))
-    places = sorted((i for i, m in enumerate(members) if m.on_front), key=lambda i: -members[i].score)
+    top = max((i for i, m in enumerate(members) if m.complete), key=lambda i: members[i].score, default=None)
+    front = (i for i, m in enumerate(members) if m.on_front and i != top)
+    places = [i for i in (top,) if i is not None] + sorted(front, key=lambda i: -members[i].score)
     depths = _depths(members)
     return render(
         "evolution.html.j2",

@@ -150,6 +150,16 @@ def test_a_child_that_was_admitted_before_its_parent_has_its_generation() -> Non
     assert re.findall(r'class="r num">(\d)<', body) == ["2", "1"]
 
 
+def test_the_best_by_mean_stands_first_even_off_the_frontier() -> None:
+    family = [
+        Member(score=0.6),
+        Member((0,), "mutation", on_front=False, score=0.7),
+        Member((0,), "mutation", on_front=False, complete=False, score=0.9),
+    ]
+    page = evolution_page(a_summary(), family, SEED, BEST)
+    assert re.findall(r'<th scope="row" class="num">(\d)<', page) == ["1", "0"]
+
+
 def test_equal_members_are_told_apart() -> None:
     page = evolution_page(a_summary(), [Member(), Member()], SEED, BEST)
     assert re.findall(r'<th scope="row" class="num">(\d)<', page) == ["0", "1"]

@@ -32,9 +32,9 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.plot(steps, _smoothed(values), color=line.get_color(), label=name.replace("_", " "))
         axes.set(title=title, xlabel="step")
         if title == "earned":
-            axes.set(ylim=(0, 1))
+            axes.set(ylim=(0, 1.02))
         if len(names) > 1:
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="best" if title != "earned" else "center right")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
