@@ -73,6 +73,12 @@ def keys(facet: Facet) -> tuple[str, ...]:
     return tuple(_table()[facet])
 
 
+@cache
+def kinds() -> dict[str, str]:
+    """What each subject is by its nature: sky, water, plant, ..."""
+    return {subject: kind for kind, subjects in _table()["kind"].items() for subject in subjects}
+
+
 def phrase(facet: Facet, key: str, lang: Lang) -> str:
     """The canonical words for a key.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from configs.base import RoomSettings
+from configs.engine import VllmSettings
 from configs.pool import PoolSettings
 from configs.training import LoggedSettings
 
@@ -14,9 +16,10 @@ from configs.training import LoggedSettings
 class WarmStartSettings(RoomSettings):
     """Supervised fine-tuning on the search's winners."""
 
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=200, ge=1)
     batch: int = Field(default=64, ge=1)
-    lr: float = Field(default=1e-3, gt=0)
+    lr: float = Field(default=2e-3, gt=0)
+    """Where none is set, an LLM has 2e-4 with adapters and 1e-5 for all weights."""
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)
     """Norm to which gradients are cut."""
@@ -27,7 +30,7 @@ class ClipSettings(RoomSettings):
 
     low: float = Field(default=0.2, ge=0, le=1)
     """Tokens worse than expected stop at a ratio of 1 - low."""
-    high: float = Field(default=0.2, ge=0)
+    high: float = Field(default=0.3, ge=0)
     """Tokens better than expected stop at a ratio of 1 + high."""
     dual: float | None = Field(default=3.0, gt=1)
     """Tokens worse than expected stop at this ratio; none = no such bound."""
@@ -40,7 +43,7 @@ class ClipSettings(RoomSettings):
 class KlSettings(RoomSettings):
     """What distance from the warm start costs."""
 
-    coefficient: float = Field(default=0.005, ge=0)
+    coefficient: float = Field(default=0.001, ge=0)
     estimator: Literal["k1", "k2", "k3"] = "k1"
     target: float | None = Field(default=None, gt=0)
     """Wanted divergence of an answer, nats; the coefficient is then adapted (Ziegler et al. 2019)."""
@@ -48,36 +51,118 @@ class KlSettings(RoomSettings):
     """Answers in which an error of 20% changes the coefficient by 20%."""
 
 
+class TinyPolicySettings(RoomSettings):
+    """The tiny policy, from random weights."""
+
+    type: Literal["tiny"] = "tiny"
+
+
+class LoraSettings(RoomSettings):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), of the actor and of the critic."""
+
+    rank: int = Field(default=16, ge=1, le=512)
+    alpha: float = Field(default=32.0, gt=0)
+    """What an adapter adds is multiplied by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Ends of the names of linear layers that get one, e.g. q_proj; none = all but the head."""
+
+
+class LlmPolicySettings(RoomSettings):
+    """A causal language model that answers as at run time: JSON with the prompt's text."""
+
+    type: Literal["llm"] = "llm"
+    model: Path
+    """The model's folder: `config.json`, safetensors, tokenizer with a chat template."""
+    adapter: Path | None = None
+    """A LoRA adapter of this model, in PEFT's form, that training begins with."""
+    lora: LoraSettings | None = LoraSettings()
+    """Adapters alone are trained; none = all weights."""
+    engine: VllmSettings | None = None
+    """Samples the answers; none = the trainers themselves. Its model is the one that is trained."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Of training; `auto` = GPUs where there are some. On several the weights are divided (FSDP)."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What is computed in; `auto` = bfloat16 on a GPU, float32 on a CPU."""
+    recompute: bool = False
+    """Whether layers are computed again for their gradients, which takes less memory and more time."""
+    longest_query: int = Field(default=2048, ge=1)
+    """Tokens that instructions and query may have."""
+    longest_answer: int = Field(default=256, ge=1)
+    """Tokens after which an answer is cut off."""
+    overlong_buffer: int = Field(default=0, ge=0)
+    """Last tokens of the longest answer over which a penalty grows from 0; 0 = no such penalty."""
+    overlong_penalty: float = Field(default=1.0, ge=0)
+    """What an answer as long as possible costs, reward units."""
+    missing_end_penalty: float = Field(default=0.0, ge=0)
+    """What an answer that was cut off costs, reward units."""
+    learn_cut_off: bool = True
+    """Whether answers that were cut off are learnt from; their score says little about the rest of them."""
+
+    @field_validator("model", "adapter")
+    @classmethod
+    def _from_anywhere(cls, value: Path | None) -> Path | None:
+        """Trainers run in other folders."""
+        return None if value is None else value.absolute()
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.engine is not None and self.engine.model != self.model:
+            raise ValueError(
+                f"engine.model {self.engine.model} is not the policy's model {self.model}; accepted: the same"
+            )
+        if self.overlong_buffer > self.longest_answer:
+            raise ValueError(
+                f"overlong_buffer {self.overlong_buffer} tokens of an answer of at most {self.longest_answer}"
+            )
+        return self
+
+
+PolicyTrainingSettings = TinyPolicySettings | LlmPolicySettings
+_LORA_RATES = {"lr": 2e-5, "critic_lr": 1e-4, "warm_start": 2e-4}
+_WITH_A_CRITIC = {"advantages": "gae", "group": 1, "decay": 1.0, "warm_up": 5}
+_FULL_RATES = {"lr": 1e-6, "critic_lr": 5e-6, "warm_start": 1e-5}
+
+
 class PpoSettings(LoggedSettings):
     """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347)."""
 
     wandb_project: str = "atelier-policy"
+    policy: PolicyTrainingSettings = Field(default=TinyPolicySettings(), discriminator="type")
     steps: int = Field(default=150, ge=1)
     """Batches of answers that are sampled, drawn, judged and learnt from."""
     batch: int = Field(default=256, ge=1)
     """Answers a step, of all workers."""
-    group: int = Field(default=1, ge=1)
-    """Answers to one query."""
-    advantages: Literal["gae", "grpo", "rloo"] = "gae"
-    """With a critic (gae), or against the other answers of the group."""
+    group: int = Field(default=4, ge=1)
+    """Answers to one query. Where none is set, an LLM has 1."""
+    advantages: Literal["gae", "grpo", "rloo"] = "rloo"
+    """With a critic (gae), or against the other answers of the group. Where none is set, an LLM has gae."""
     epochs: int = Field(default=2, ge=1)
     minibatches: int = Field(default=2, ge=1)
     """Optimiser steps an epoch."""
     micro_tokens: int = Field(default=4096, ge=1)
     """Tokens, padding included, that a worker holds at once; a larger share of a step is accumulated."""
-    lr: float = Field(default=5e-4, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
+    """Where none is set, an LLM has 2e-5 with adapters and 1e-6 for all weights."""
     critic_lr: float = Field(default=1e-3, gt=0)
-    warm_up: int = Field(default=5, ge=0)
+    """Where none is set, an LLM has 1e-4 with adapters and 5e-6 for all weights."""
+    last_rate: float = Field(default=0.05, ge=0, le=1)
+    """Share of the actor's rate that is left at the last step; it falls evenly."""
+    warm_up: int = Field(default=2, ge=0)
     """Steps in which the critic alone learns and the policy's rate rises."""
     clip: ClipSettings = ClipSettings()
     kl: KlSettings = KlSettings()
-    entropy: float = Field(default=0.01, ge=0)
+    entropy: float = Field(default=0.03, ge=0)
     """Weight of the entropy bonus."""
     discount: float = Field(default=1.0, ge=0, le=1)
-    decay: float = Field(default=1.0, ge=0, le=1)
-    """GAE's lambda."""
+    decay: float = Field(default=0.2, ge=0, le=1)
+    """GAE's lambda: how much a token hears of what comes later. Where none is set, an LLM has 1."""
     admitted: float = Field(default=1.0, ge=0)
     """What an admission is worth beside the reward's value, 0..1."""
+    credit: float = Field(default=6.0, ge=0)
+    """What a picture's scores are worth together beside that, each at the word that decides its dimension;
+    for policies whose tokens are facets."""
+    draft_side: int | None = Field(default=192, ge=64)
+    """Longer side of the pictures that answers are judged by, px; none = as large as in use."""
     correction: float = Field(default=2.0, gt=0)
     """Cap of the importance weights of answers that an older policy, or another engine, has sampled."""
     ahead: int = Field(default=1, ge=0, le=1)
@@ -93,6 +178,22 @@ class PpoSettings(LoggedSettings):
     """Subjects that training never names, on which the policy is measured apart."""
     checkpoint_steps: int = Field(default=25, ge=1)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_of_an_llm(cls, given: Any) -> Any:
+        """What a tiny policy learns at breaks a large one."""
+        policy = given.get("policy") if isinstance(given, dict) else None
+        kind = policy.get("type") if isinstance(policy, dict) else getattr(policy, "type", None)
+        if kind != "llm":
+            return given
+        adapted = policy.get("lora", True) if isinstance(policy, dict) else getattr(policy, "lora", True)
+        rates = _FULL_RATES if adapted is None else _LORA_RATES
+        start = given.get("warm_start", {})
+        if isinstance(start, dict):
+            start = {"lr": rates["warm_start"], **start}
+        own = {"lr": rates["lr"], "critic_lr": rates["critic_lr"], **_WITH_A_CRITIC}
+        return {**own, **given, "warm_start": start}
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

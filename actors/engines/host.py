@@ -24,7 +24,8 @@ class EngineHost:
     """Asks one engine. Used from one event loop.
 
     A request whose engine died is asked once more, of the engine that took its place. That one has the last
-    weights that this host gave, so the version in a sample is always the truth; one host alone should update.
+    weights that this host gave or knows of, so the version in a sample is always the truth; one host alone
+    should update, and where others ask the same engine, they should be told with `know`.
     """
 
     def __init__(self, settings: VllmSettings, launch: Launch = RayEngine.launch) -> None:
@@ -77,6 +78,10 @@ class EngineHost:
                     if again:
                         raise
             self._weights = (version, weights)
+
+    def know(self, version: str, weights: Weights) -> None:
+        """Another host has given the engine these weights: one that takes its place is given them too."""
+        self._weights = (version, weights)
 
     async def reset_prefix_cache(self) -> None:
         """Forget what was computed for the beginnings of prompts."""

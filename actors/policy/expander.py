@@ -97,15 +97,7 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
     values = dict(clause_values(strategy.components.get("clauses", "")))
     for facet, key in decide(parse_rules(strategy.components.get("rules", "")), context).items():
         values.setdefault(facet, key)
-    for facet in SHOWN_BY:
-        evidence = _evidence(facet, context, recall)
-        if evidence:
-            favourite = max(evidence, key=lambda key: evidence[key])
-            current = evidence.get(values.get(facet, ""), 0.0)
-            if (evidence[favourite] >= CLEAR and evidence[favourite] > current) or (
-                current <= -CLEAR and evidence[favourite] > 0
-            ):
-                values[facet] = favourite
+    values = recalled(values, context, recall)
     avoided = clause_values(strategy.components.get("avoid", ""))
     return {
         facet: key
@@ -114,6 +106,28 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
         and (facet, key) not in avoided
         and not (facet == "subject" and asked.keys("subject"))
     }
+
+
+def recalled(
+    values: Mapping[Facet, str], context: Context, recall: Recall, *, overrule: bool = True
+) -> dict[Facet, str]:
+    """Values as the bank's memories would have them. Pure.
+
+    Args:
+        overrule: whether what clearly did well replaces what is not known to have failed; if not, only what
+            clearly failed is replaced.
+    """
+    found = dict(values)
+    for facet in SHOWN_BY:
+        evidence = _evidence(facet, context, recall)
+        if not evidence:
+            continue
+        favourite = max(evidence, key=lambda key: evidence[key])
+        current = evidence.get(values.get(facet, ""), 0.0)
+        clear = overrule and evidence[favourite] >= CLEAR and evidence[favourite] > current
+        if clear or (current <= -CLEAR and evidence[favourite] > 0):
+            found[facet] = favourite
+    return found
 
 
 def write(query: Query, values: Mapping[Facet, str]) -> str:

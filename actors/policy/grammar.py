@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -15,6 +15,9 @@ from actors.policy.expander import write
 from actors.vocabulary import Facet, keys, phrases, read_query
 
 T = TypeVar("T")
+Sentences = Mapping[str, Any]
+"""By language: the forms of a query with subjects, with subjects and a title, with a title alone; the words
+that titles are made of; and what joins the parts."""
 
 ASKED: dict[Facet, float] = {"style": 0.45, "palette": 0.35, "mood": 0.35, "season": 0.25, "time": 0.25}
 """How often a query names a value of the facet."""
@@ -38,8 +41,15 @@ def share(shares: Mapping[str, float], dice: random.Random) -> str:
     return dice.choices(list(shares), list(shares.values()))[0]
 
 
-def query(seed: int, index: int, aspects: Sequence[str], langs: Sequence[Lang]) -> Query:
-    """The query of an index: stratified over subject, style, palette, aspect and language."""
+def query(
+    seed: int, index: int, aspects: Sequence[str], langs: Sequence[Lang], sentences: Sentences | None = None
+) -> Query:
+    """The query of an index: stratified over subject, style, palette, aspect and language.
+
+    Args:
+        sentences: None = those of `grammar.yaml`.
+    """
+    sentences = sentences or _shipped()
     dice = random.Random(derive_seed(seed, "query", index))
     lang = turn(langs, index, seed, "lang")
     count = dice.choices((0, 1, 2), SUBJECTS)[0]
@@ -50,8 +60,9 @@ def query(seed: int, index: int, aspects: Sequence[str], langs: Sequence[Lang]) 
         if dice.random() < often
     ]
     dice.shuffle(extras)
-    title = _title(lang, dice) if not count or dice.random() < TITLED else None
-    text = _text(lang, dict.fromkeys(subjects), extras, title, dice)
+    rules = sentences[lang]
+    title = _title(lang, rules, dice) if not count or dice.random() < TITLED else None
+    text = _text(lang, rules, dict.fromkeys(subjects), extras, title, dice)
     aspect = turn(aspects, index, seed, "aspect")
     return Query.of(text, aspect=aspect, title=title, seed=derive_seed(seed, "query seed", index), lang=lang)
 
@@ -65,10 +76,20 @@ def prompt(asked: Query, seed: int, index: int) -> str:
     return write(asked, values)
 
 
+def read_sentences(text: str) -> Sentences:
+    """The sentences of a YAML file like `grammar.yaml`."""
+    sentences: Sentences = yaml.safe_load(text)
+    return sentences
+
+
 def _text(
-    lang: Lang, subjects: Mapping[str, None], extras: Sequence[str], title: str | None, dice: random.Random
+    lang: Lang,
+    rules: Mapping[str, Any],
+    subjects: Mapping[str, None],
+    extras: Sequence[str],
+    title: str | None,
+    dice: random.Random,
 ) -> str:
-    rules = _rules()[lang]
     what = rules["both"].join(dice.choice(phrases("subject", key, lang)) for key in subjects)
     forms = rules["forms"] if title is None else rules["titled"] if what else rules["bare"]
     text = dice.choice(forms).format(what=what, extras=rules["join"].join(extras), title=title)
@@ -76,11 +97,10 @@ def _text(
     return comma.join(part for part in map(str.strip, text.split(comma.strip())) if part)
 
 
-def _title(lang: Lang, dice: random.Random) -> str:
-    return (" " if lang == "en" else "").join(dice.choice(part) for part in _rules()[lang]["titles"])
+def _title(lang: Lang, rules: Mapping[str, Any], dice: random.Random) -> str:
+    return (" " if lang == "en" else "").join(dice.choice(part) for part in rules["titles"])
 
 
-@cache
-def _rules() -> dict[str, Any]:
-    rules: dict[str, Any] = yaml.safe_load(files("actors.policy").joinpath("grammar.yaml").read_text("utf-8"))
-    return rules
+@lru_cache(maxsize=1)
+def _shipped() -> Sentences:
+    return read_sentences(files("actors.policy").joinpath("grammar.yaml").read_text("utf-8"))

@@ -69,6 +69,17 @@ def test_a_new_engine_has_the_last_weights_before_it_is_asked():
     assert cluster.launched[1].chunks == ["/w/three", b"two"]
 
 
+def test_a_new_engine_has_the_weights_that_another_host_gave():
+    cluster = FakeCluster([{"generate": died()}, {}])
+
+    async def work(host: EngineHost) -> str:
+        host.know("v1", [Path("/w/one")])
+        return (await host.generate(ASK)).samples[0].weight_version
+
+    assert with_host(cluster, work) == "v1"
+    assert cluster.launched[-1].chunks == ["/w/one"]
+
+
 def test_an_update_that_dies_half_way_is_tried_on_an_engine_with_the_weights_before():
     cluster = FakeCluster([{"update": []}])
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from actors.policy.tiny.model import Architecture, CausalLm
@@ -61,6 +62,24 @@ def test_the_cache_changes_nothing() -> None:
         _, cache = ours(ids[:, :-2], mask[:, :-2])
         rest, _ = ours(ids[:, -2:], mask, cache)
     assert torch.allclose(rest, whole[:, -2:], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_the_last_tokens_alone_are_what_they_are_among_all(count: int) -> None:
+    ours = model()
+    ids, mask = pad_left(ROWS, 0)
+    whole, cache = ours(ids, mask)
+    some, kept = ours(ids, mask, last=count)
+    assert torch.allclose(some, whole[:, -count:], atol=1e-5)
+    for ours_of_layer, theirs in zip(kept, cache, strict=True):
+        assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(ours_of_layer, theirs, strict=True))
+    dice = torch.randn(some.shape)
+    wanted, found = (
+        torch.autograd.grad((dice * logits).sum(), list(ours.parameters()))
+        for logits in (whole[:, -count:], some)
+    )
+    for one, other in zip(wanted, found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_no_token_sees_what_follows() -> None:

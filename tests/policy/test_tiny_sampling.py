@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 import torch
 
-from actors.policy.tiny.sampling import Answers, Grammar, pad_left, sample
+from actors.contracts import Query
+from actors.policy.tiny.sampling import Answers, pad_left, sample
 from actors.policy.tiny.tokens import Tokens
 from actors.policy.tiny.worker import grammar_of
-from actors.vocabulary import read_query
 from tests.policy.tiny_kit import model, queries, tokens
 from train_jobs.ppo.networks import Texts, answer_log_probs
 
@@ -40,8 +40,7 @@ def test_every_answer_keeps_the_grammar(dice: bool) -> None:
         assert said[-1] == tokens().end and set(said) <= set(tokens().allowed(query))
         assert [order[token] for token in said] == sorted({order[token] for token in said})
         assert all(token == tokens().pad for token, alive in zip(row, live, strict=True) if not alive)
-        for facet in tokens().values(said):
-            assert not read_query(query).keys(facet)
+        assert tokens().whole(query, tokens().values(said))
 
 
 def test_log_probabilities_are_those_that_training_computes() -> None:
@@ -70,7 +69,7 @@ def test_dice_fall_as_the_probabilities_say() -> None:
     asked = ASKED[:1] * 4000
     ids, mask = pad_left([tokens().query(query) for query in asked], tokens().pad)
     grammar = grammar_of(tokens(), ASKED[:1])
-    wide = Grammar(grammar.usable.expand(4000, -1), grammar.order)
+    wide = grammar.rows(torch.zeros(4000, dtype=torch.int64))
     with torch.no_grad():
         found = sample(
             model(),
@@ -82,11 +81,26 @@ def test_dice_fall_as_the_probabilities_say() -> None:
             dice=[random.Random(place) for place in range(4000)],
         )
         logits, _ = model()(ids[:1], mask[:1])
-    expected = torch.softmax(logits[0, -1].masked_fill(~grammar.usable[0], -torch.inf), -1)
+    first = grammar.after(torch.tensor([tokens().pad]))[0]
+    expected = torch.softmax(logits[0, -1].masked_fill(~first, -torch.inf), -1)
     counts = Counter(found.ids[:, 0].tolist())
     for token in tokens().allowed(ASKED[0]):
         share = float(expected[token])
         assert counts[token] / 4000 == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
+
+
+def test_nothing_that_is_open_is_passed_over() -> None:
+    """After each token only the values of the next open facet, or the end; brute force."""
+    kinds, asked = tokens(), [*ASKED, Query.of("moon at dusk, retro, no soft light, no bright light")]
+    grammar = grammar_of(kinds, asked)
+    order = kinds.order
+    for row, query in enumerate(asked):
+        allowed = kinds.allowed(query)
+        for last in (kinds.pad, *allowed[1:]):
+            behind = [token for token in allowed if order[token] > order[last]]
+            nearest = min(order[token] for token in behind)
+            found = grammar.rows(torch.tensor([row])).after(torch.tensor([last]))[0]
+            assert set(found.nonzero()[:, 0].tolist()) == {t for t in behind if order[t] == nearest}
 
 
 def test_tokens_that_no_answer_uses_have_no_place() -> None:

@@ -24,6 +24,11 @@ SETTINGS = PpoSettings(
     lr=5e-3,
     critic_lr=3e-3,
     warm_up=2,
+    last_rate=1.0,
+    advantages="gae",
+    group=1,
+    decay=1.0,
+    entropy=0.01,
     kl=KlSettings(coefficient=0),
     checkpoint_steps=7,
 )

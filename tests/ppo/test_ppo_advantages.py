@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import statistics
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from actors.errors import BadInput
 from tests.ppo.ppo_kit import Batch, batches, spoilt
-from train_jobs.ppo.advantages import gae, grpo_advantages, rloo_advantages
+from train_jobs.ppo.advantages import against_peers, gae, grpo_advantages, rloo_advantages
 
 shares = st.sampled_from((0.0, 0.5, 0.95, 1.0))
 
@@ -165,3 +166,22 @@ def test_groups_need_whole_numbers_and_finite_scores() -> None:
         grpo_advantages(torch.tensor([0.0, float("nan")]), torch.zeros(2, dtype=torch.int64), mask)
     with pytest.raises(BadInput, match="scores of shape"):
         grpo_advantages(torch.zeros(3), torch.zeros(2, dtype=torch.int64), mask)
+
+
+@given(st.integers(0, 10_000))
+def test_peers_are_the_other_answers_at_the_same_token(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rewards = torch.randn(7, 4, generator=generator, dtype=torch.float64)
+    mask = torch.rand(7, 4, generator=generator) < 0.7
+    groups = torch.randint(0, 3, (7,), generator=generator)
+    rewards[~mask] = math.nan  # nobody may read what stands outside the mask
+    found = against_peers(rewards, groups, mask)
+    for row in range(7):
+        for token in range(4):
+            peers = [
+                float(rewards[other, token])
+                for other in range(7)
+                if other != row and groups[other] == groups[row] and mask[other, token]
+            ]
+            expected = float(rewards[row, token]) - sum(peers) / len(peers) if peers else 0.0
+            assert float(found[row, token]) == pytest.approx(expected if mask[row, token] else 0.0, abs=1e-9)

@@ -73,6 +73,42 @@ def test_gradients_are_those_of_the_definition_whatever_the_chunk(case: Case) ->
     assert not leaf.grad[~rules].any()
 
 
+@given(cases(), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_the_gradient_by_hand_is_the_numerical_one(case: Case, of_tokens: bool, of_entropy: bool) -> None:
+    logits, tokens, temperature, allowed, chunk = case
+    leaf = (logits / logits.abs().max()).requires_grad_()
+
+    def outputs(given: Tensor) -> tuple[Tensor, ...]:
+        found = token_log_probs(given, tokens, temperature, allowed, chunk)
+        real = found.log_probs.masked_fill(found.log_probs.isneginf(), 0.0)
+        asked = ((of_tokens, real), (of_entropy, found.entropy), (True, given.sum()))
+        return tuple(each for wanted, each in asked if wanted)
+
+    assert torch.autograd.gradcheck(outputs, (leaf,))
+
+
+@given(cases(), st.sampled_from((torch.float32, torch.bfloat16)))
+@settings(deadline=None, max_examples=60)
+def test_gradients_are_those_of_the_plain_formula_in_the_type_of_the_logits(
+    case: Case, kind: torch.dtype
+) -> None:
+    logits, tokens, temperature, allowed, chunk = case
+    some = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed.clone()
+    some[..., :1] |= ~some.any(2, keepdim=True)
+    chosen = torch.where(some.gather(2, tokens[..., None])[..., 0], tokens, some.int().argmax(2))
+    weights = torch.linspace(-2, 3, chosen.numel()).reshape(chosen.shape)
+    by_hand, plain = (logits.to(kind).requires_grad_() for _ in range(2))
+    found = token_log_probs(by_hand, chosen, temperature, some, chunk)
+    (weights * (found.log_probs + 0.3 * found.entropy)).sum().backward()
+    every = (plain.float() / temperature).masked_fill(~some, -1e9).log_softmax(2)
+    entropy = -(every.exp() * every).sum(2)
+    (weights * (every.gather(2, chosen[..., None])[..., 0] + 0.3 * entropy)).sum().backward()
+    assert by_hand.grad is not None and by_hand.grad.dtype == kind
+    precision = 1e-4 if kind == torch.float32 else 1e-2
+    torch.testing.assert_close(by_hand.grad, plain.grad, rtol=precision, atol=precision)
+
+
 def test_a_token_that_is_not_allowed_has_no_probability_at_all() -> None:
     logits = torch.tensor([[[5.0, 1.0, 1.0]]], requires_grad=True)
     allowed = torch.tensor([[[False, True, True]]])

@@ -14,6 +14,7 @@ import torch
 from actors.contracts import Draw, Failure
 from actors.errors import StageFailed
 from actors.studio import Job
+from actors.vocabulary import read
 from configs.ppo import KlSettings, PpoSettings
 from tests.ppo import bandit
 from train_jobs.ppo.state import PolicyState
@@ -134,3 +135,32 @@ def numbers(state: PolicyState) -> list[float]:
         for row in state.progress.curve
         for name in ("admission", "kl", "entropy", "policy_loss", "value_loss", "kl_coefficient")
     ]
+
+
+@pytest.mark.parametrize("advantages", ["rloo", "gae"])
+def test_credits_teach_each_word_by_itself(advantages: str) -> None:
+    """The reward at the end is always nothing; only the dimensions tell which words are right."""
+    wanted = {"composition": "thirds", "color": "cool", "lighting": "soft"}
+    facets = {"composition": "layout", "color": "palette", "lighting": "light"}
+    right: list[float] = []
+
+    async def rate(jobs: Sequence[Job]) -> list[Draw | Failure]:
+        draws: list[Draw | Failure] = []
+        for job in jobs:
+            said = read(job.prompt.text.removeprefix(job.query.text))
+            parts = {name: float(key in said.keys(facets[name])) for name, key in wanted.items()}  # type: ignore[arg-type]
+            right.append(sum(parts.values()) / 3)
+            draw = bandit.draw_of(job, 0.0)
+            assert draw.reward is not None
+            draws.append(draw.model_copy(update={"reward": draw.reward.model_copy(update={"parts": parts})}))
+        return draws
+
+    def learnt(credit: float) -> float:
+        right.clear()
+        update = {"advantages": advantages, "group": 4, "decay": 0.2, "credit": credit, "steps": 30}
+        settings = PpoSettings.model_validate(bandit.SETTINGS.model_dump() | update)
+        train(settings, rate=rate, weights=dict.fromkeys(wanted, 1.0))
+        return sum(right[-256:]) / 256
+
+    assert learnt(6.0) > 0.8
+    assert learnt(0.0) < 0.4

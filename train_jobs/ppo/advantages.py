@@ -102,6 +102,34 @@ def rloo_advantages(scores: Tensor, groups: Tensor, mask: Tensor) -> Tensor:
     )
 
 
+def against_peers(rewards: Tensor, groups: Tensor, mask: Tensor) -> Tensor:
+    """Rewards less the mean of the OTHER answers of the group at the same token, [sequences, tokens].
+
+    For answers that decide the same things in the same order: then a token's peers are other decisions in the
+    same place, and their mean is a baseline without a critic. `gae` of the result sums it up, with values 0.
+
+    Args:
+        rewards: finite where the mask is true, [sequences, tokens].
+        groups: which query a sequence answers, [sequences] int64, any numbers; a group must be whole.
+        mask: [sequences, tokens] bool.
+
+    Returns:
+        0 where the mask is false, and for a token without peers.
+
+    Raises:
+        BadInput: the shapes do not fit.
+    """
+    refuse_misfits(mask, rewards=rewards)
+    refuse_rows("groups", groups, len(mask), torch.int64)
+    _, place = torch.unique(groups, return_inverse=True)
+    paid, present = seen(rewards.detach(), mask), mask.to(rewards.dtype)
+    empty = rewards.new_zeros(int(place.max()) + 1 if len(place) else 0, rewards.shape[1])
+    sums, counts = (empty.index_add(0, place, each)[place] for each in (paid, present))
+    others = counts - present
+    baseline = (sums - paid) / others.clamp(min=1)
+    return torch.where(mask & (others > 0), paid - baseline, torch.zeros_like(paid))
+
+
 def _grouped(scores: Tensor, groups: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     refuse_misfits(mask)
     refuse_scores(scores)

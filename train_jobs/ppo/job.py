@@ -2,29 +2,31 @@
 
 A run's folder holds `start/` (the warm start), `ray/` (Ray Train's own, with the checkpoints) or
 `checkpoint/`, and at the end `policy/`. The same run started again goes on from its newest checkpoint.
+A language model is warmed up by the trainers themselves, since what starts them may have no GPU.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
 from actors.contracts import ASPECTS, DistillRecord, Lang, Query, content_id
+from actors.errors import BadInput
 from actors.policy import grammar
-from actors.policy.tiny.checkpoint import PIECES, load, save
+from actors.policy.tiny.checkpoint import CARD, PIECES, load, save
+from actors.policy.tiny.model import CausalLm
 from actors.policy.tiny.tokens import Tokens
-from actors.pool import WorkerPool
 from actors.vocabulary import keys, read_query
-from configs.ppo import PpoSettings
+from configs.ppo import LlmPolicySettings, PpoSettings
 from configs.schema import Settings
 from train_jobs.ppo.lessons import distinct, lesson_of
-from train_jobs.ppo.rating import Rate, StudioRater
+from train_jobs.ppo.policies import Networks, Speech
+from train_jobs.ppo.rating import drafts, raters
 from train_jobs.ppo.rollout import Queries
 from train_jobs.ppo.start import new, pieces
 from train_jobs.ppo.state import PolicyState
@@ -36,7 +38,7 @@ from train_jobs.training.publishing import Curve, telling
 from train_jobs.training.ranks import ALONE, Ranks
 
 Tell = Callable[[str, int, int], None]
-START, POLICY = "start", "policy"
+UNTAUGHT, START, POLICY = "untaught", "start", "policy"
 
 
 def strangers(count: int) -> frozenset[str]:
@@ -62,27 +64,59 @@ def made_queries(settings: PpoSettings) -> Queries:
 
 
 def begin(settings: PpoSettings, records: Sequence[DistillRecord], folder: Path, tell: Tell) -> Path:
-    """The warm start's folder, made if it is not there."""
+    """The warm start's folder, made if it is not there.
+
+    Raises:
+        BadInput: there is no record, or what a language model needs does not fit.
+    """
     made = folder / START
-    if (made / "policy.json").exists():
+    if isinstance(settings.policy, LlmPolicySettings):
+        from train_jobs.ppo.llm import job as llm
+
+        if not (made / llm.LESSONS).exists():
+            llm.begin(settings.policy, records, made)
         return made
-    made.mkdir(parents=True, exist_ok=True)
+    if (made / CARD).exists():
+        return made
+    raw = untaught(settings, folder)
+    loaded = load(raw)
+    lessons = [
+        lesson
+        for lesson in distinct([lesson_of(record) for record in records])
+        if loaded.tokens.whole(lesson.query, lesson.values)
+    ]
+    if not lessons:
+        raise BadInput(
+            f"none of {len(records)} records pins down all that its query leaves open, so there is nothing "
+            "to warm the policy up with; accepted: winners of `atelier evolve`"
+        )
     torch.set_num_threads(settings.threads)
-    familiar = tuple(key for key in keys("subject") if key not in strangers(settings.strangers))
-    found = pieces(settings.seed)
-    found.save(str(made / PIECES))
-    tokens = Tokens(found, familiar)
-    actor = new(tokens, settings.seed)
-    lessons = distinct([lesson_of(record) for record in records])
     warm_start(
-        actor,
-        tokens,
+        loaded.model,
+        loaded.tokens,
         lessons,
         settings.warm_start,
         settings.seed,
         lambda step, steps, metrics: tell("warm start, steps", step, steps),
     )
-    save(made, actor, made / PIECES, familiar, {"lessons": len(lessons), "stage": "warm start"})
+    about = {"lessons": len(lessons), "stage": "warm start"}
+    save(made, loaded.model, raw / PIECES, loaded.familiar, about)
+    return made
+
+
+def untaught(settings: PpoSettings, folder: Path) -> Path:
+    """The folder of the policy as it is before it learns anything, made if it is not there."""
+    if isinstance(settings.policy, LlmPolicySettings):
+        return settings.policy.model
+    made = folder / UNTAUGHT
+    if (made / CARD).exists():
+        return made
+    made.mkdir(parents=True, exist_ok=True)
+    familiar = tuple(key for key in keys("subject") if key not in strangers(settings.strangers))
+    found = pieces(settings.seed)
+    found.save(str(made / PIECES))
+    model = new(Tokens(found, familiar), settings.seed)
+    save(made, model, made / PIECES, familiar, {"stage": "untaught"})
     return made
 
 
@@ -96,7 +130,7 @@ def train_here(settings: Settings, start: Path, folder: Path) -> PolicyState:
             publish(fresh.progress.curve)
             replace(fresh, kept)
 
-        return asyncio.run(_train(settings, start, ALONE, keep, state, watch))
+        return asyncio.run(_train(settings, start, folder, ALONE, keep, state, watch))
 
 
 def train_on_ray(settings: Settings, start: Path, folder: Path, *, deaths: int = 3) -> PolicyState:
@@ -110,21 +144,25 @@ def train_on_ray(settings: Settings, start: Path, folder: Path, *, deaths: int =
         "start": str(start.absolute()),
         "folder": str(folder.absolute()),
     }
-    workers = settings.ppo.workers
-    with fitted(_worker, config, folder, workers=workers, gpus=False, deaths=deaths) as checkpoint:
+    workers, gpus = settings.ppo.workers, _on_gpus(settings.ppo)
+    with fitted(_worker, config, folder, workers=workers, gpus=gpus, deaths=deaths) as checkpoint:
         return PolicyState.load(checkpoint)
 
 
 def finish(settings: PpoSettings, start: Path, state: PolicyState, folder: Path) -> Path:
     """Write the trained policy's folder; the answer is its path."""
-    loaded = load(start)
-    loaded.model.load_state_dict(state.actor)
     about = {
         "stage": "ppo",
         "steps": state.progress.step,
         "draws": state.progress.draws,
         "settings": settings.model_dump(mode="json"),
     }
+    if isinstance(settings.policy, LlmPolicySettings):
+        from train_jobs.ppo.llm import job as llm
+
+        return llm.finish(settings.policy, start, state.actor, folder / POLICY, about)
+    loaded = load(start)
+    loaded.model.load_state_dict(state.actor)
     save(folder / POLICY, loaded.model, start / PIECES, loaded.familiar, about)
     return folder / POLICY
 
@@ -140,52 +178,59 @@ def _worker(config: dict[str, Any]) -> None:
             publish(fresh.progress.curve)
             report(fresh, {"step": fresh.progress.step}, ranks)
 
-        asyncio.run(_train(settings, Path(config["start"]), ranks, keep, state, watch))
+        start, folder = Path(config["start"]), Path(config["folder"])
+        asyncio.run(_train(settings, start, folder, ranks, keep, state, watch))
 
 
 async def _train(
     settings: Settings,
     start: Path,
+    folder: Path,
     ranks: Ranks,
     keep: Callable[[PolicyState], None],
     state: PolicyState | None,
     watch: Tell,
 ) -> PolicyState:
     torch.set_num_threads(settings.ppo.threads)
-    loaded = load(start)
-    async with _raters(settings, ranks) as rate:
+    actor, tokens = _opened(settings.ppo, start, folder, ranks, watch)
+    async with raters(drafts(settings), ranks) as rate:
         trainer = Trainer(
             settings.ppo,
-            loaded.model,
-            loaded.tokens,
+            actor,
+            tokens,
             made_queries(settings.ppo),
             rate,
             ranks,
             keep,
             state,
             lambda step, steps, metrics: watch("ppo, steps", step, steps),
+            folder,
+            settings.reward.weights,
         )
         return await trainer.run()
 
 
-@asynccontextmanager
-async def _raters(settings: Settings, ranks: Ranks) -> AsyncIterator[Rate]:
-    """What draws and judges for one rank."""
-    room = settings.ppo.raters
-    if room.workers == 0:
-        rater = StudioRater(settings)
-        try:
-            yield rater.rate
-        finally:
-            await rater.close()
-        return
-    mine = room.model_copy(update={"workers": max(1, room.workers // ranks.size)})
-    pool = WorkerPool(f"raters of rank {ranks.rank}", functools.partial(StudioRater, settings), mine)
-    try:
-        await pool.start()
-        yield functools.partial(pool.call, "rate")
-    finally:
-        await pool.close()
+def _opened(
+    settings: PpoSettings, start: Path, folder: Path, ranks: Ranks, watch: Tell
+) -> tuple[CausalLm | Networks, Tokens | Speech]:
+    """What is trained, warmed up, and how it is asked."""
+    if isinstance(settings.policy, LlmPolicySettings):
+        from train_jobs.ppo.llm import job as llm
+
+        return llm.opened(settings, settings.policy, start, folder, ranks, watch)
+    loaded = load(start)
+    return loaded.model, loaded.tokens
+
+
+def _on_gpus(settings: PpoSettings) -> bool:
+    """Whether each worker is to have a GPU."""
+    if not isinstance(settings.policy, LlmPolicySettings) or settings.policy.device == "cpu":
+        return False
+    import ray
+
+    engine = settings.policy.engine.num_gpus if settings.policy.engine else 0.0
+    enough = ray.cluster_resources().get("GPU", 0) >= settings.workers + engine
+    return settings.policy.device == "cuda" or bool(enough)
 
 
 def _curve(state: PolicyState | None) -> Curve:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from actors.errors import BadInput
 
@@ -50,38 +51,79 @@ def token_log_probs(
         BadInput: the shapes do not fit, a token is not in the vocabulary, or the temperature is not above 0.
     """
     _refuse_misfits(logits, tokens, temperature, allowed)
-    _, places, vocabulary = logits.shape
-
-    def of_steps(*pieces: Tensor) -> Tensor:
-        return checkpoint(_of_piece, temperature, *pieces, use_reentrant=False, preserve_rng_state=False)
-
-    def of_sequences(*pieces: Tensor) -> Tensor:
-        return _in_pieces(of_steps, max(1, chunk // vocabulary), 1, pieces)
-
-    given = (logits, tokens) if allowed is None else (logits, tokens, allowed)
-    log_probs, entropy = _in_pieces(of_sequences, max(1, chunk // max(1, places * vocabulary)), 0, given)
-    return TokenLogProbs(log_probs, entropy)
+    return TokenLogProbs(*_Said.apply(logits, tokens, allowed, temperature, chunk))
 
 
-def _in_pieces(of: Callable[..., Tensor], size: int, dim: int, given: Sequence[Tensor]) -> Tensor:
-    # Split, neither flattened nor sliced: `logits[:, :-1]` would be copied, and the gradient of every slice
-    # would be as large as all logits.
-    pieces = zip(*(torch.split(tensor, size, dim) for tensor in given), strict=True)
-    return torch.cat([of(*piece) for piece in pieces], dim + 1)
+class _Said(torch.autograd.Function):
+    """Log-probabilities and entropies, their gradient by hand: nothing as large as the logits is kept for it.
+
+    With p the probabilities, the logits' gradient is (chosen - p) / temperature of a log-probability, and
+    -p (log p + entropy) / temperature of an entropy.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, chosen: Tensor, allowed: Tensor | None, temperature: float, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        log_probs = torch.empty(chosen.shape, dtype=_wide(logits), device=logits.device)
+        entropy = torch.empty_like(log_probs)
+        for part in _parts(logits.shape, chunk):
+            scaled = _scaled(logits, allowed, temperature, part)
+            token = chosen[part].unsqueeze(-1)
+            impossible = scaled.gather(-1, token).squeeze(-1).isneginf()
+            dead = scaled.amax(dim=-1).isneginf()
+            every = _normed(scaled)
+            log_probs[part] = every.gather(-1, token).squeeze(-1).masked_fill(impossible, -math.inf)
+            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(dead, 0.0)
+        ctx.save_for_backward(logits, chosen, allowed, log_probs, entropy)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        ctx.set_materialize_grads(False)
+        return log_probs, entropy
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None) -> tuple[Any, ...]:
+        logits, chosen, allowed, log_probs, entropy = ctx.saved_tensors
+        # What is impossible stays so whatever the logits; an entropy of 0 is at its least, or of no token.
+        first = None if of_log_probs is None else of_log_probs.masked_fill(log_probs.isneginf(), 0.0)
+        second = None if of_entropy is None else of_entropy.masked_fill(entropy == 0, 0.0)
+        gradient = torch.empty_like(logits)
+        for part in _parts(logits.shape, ctx.chunk):
+            every = _normed(_scaled(logits, allowed, ctx.temperature, part))
+            share = every.exp()
+            if second is None:
+                slope = torch.zeros_like(share)
+            else:
+                slope = every.add_(entropy[part].unsqueeze(-1)).mul_(share).mul_(-second[part].unsqueeze(-1))
+            if first is not None:
+                weight = first[part].unsqueeze(-1)
+                slope.addcmul_(share, weight, value=-1).scatter_add_(-1, chosen[part].unsqueeze(-1), weight)
+            gradient[part] = slope.div_(ctx.temperature)
+        return gradient, None, None, None, None
 
 
-def _of_piece(temperature: float, logits: Tensor, chosen: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Log-probabilities and entropy, [2, sequences, tokens]."""
-    scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
-    if allowed is not None:
-        scaled = scaled.masked_fill(~allowed, -math.inf)
-    dead = scaled.isneginf().all(dim=-1)
-    # The softmax of a row that is all -inf is NaN, and so would be its gradient.
-    every = scaled.masked_fill(dead.unsqueeze(-1), 0.0).log_softmax(dim=-1)
-    log_probs = every.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-    # 0 * -inf is NaN; p log p is 0 there.
-    entropy = -(every.exp() * every.masked_fill(every.isneginf(), 0.0)).sum(dim=-1)
-    return torch.stack((log_probs.masked_fill(dead, -math.inf), entropy.masked_fill(dead, 0.0)))
+def _parts(shape: Sequence[int], chunk: int) -> Iterator[tuple[slice, slice]]:
+    """Sequences and places of a chunk of logits: whole sequences, or places of one."""
+    sequences, places, vocabulary = shape
+    rows, columns = max(1, chunk // max(1, places * vocabulary)), max(1, chunk // vocabulary)
+    for row in range(0, sequences, rows):
+        for column in range(0, places, columns):
+            yield slice(row, row + rows), slice(column, column + columns)
+
+
+def _scaled(logits: Tensor, allowed: Tensor | None, temperature: float, part: tuple[slice, slice]) -> Tensor:
+    """What the softmax is taken of, -inf where the probability is 0."""
+    scaled = logits[part].to(_wide(logits)) / temperature
+    return scaled if allowed is None else scaled.masked_fill_(~allowed[part], -math.inf)
+
+
+def _normed(scaled: Tensor) -> Tensor:
+    """Log-probabilities, all finite: 0 * -inf is NaN, and so is the softmax of a row that is all -inf."""
+    return scaled.clamp_(min=torch.finfo(scaled.dtype).min).log_softmax(dim=-1)
+
+
+def _wide(logits: Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)
 
 
 def _refuse_misfits(logits: Tensor, tokens: Tensor, temperature: float, allowed: Tensor | None) -> None:

@@ -27,15 +27,46 @@ class Texts:
     """[B, T], padded behind their ends."""
     mask: Tensor
     """[B, T] bool, false at the padding."""
-    grammar: Grammar
-    """Of the queries."""
+    grammar: Grammar | None = None
+    """Of the queries; none = anything may be said."""
+
+    def of_queries(self, rows: Tensor) -> tuple[Texts, Tensor]:
+        """Some of the queries with all their answers, without padding that only others need; and which
+        answers those are."""
+        place = torch.full((len(self.queries),), -1)
+        place[rows] = torch.arange(len(rows))
+        answers = (place[self.of] >= 0).nonzero()[:, 0]
+        return self._some(rows, answers, place[self.of[answers]]), answers
+
+    def of_answers(self, answers: Tensor) -> Texts:
+        """Some of the answers, without queries or padding before them that only others need."""
+        rows, of = torch.unique(self.of[answers], return_inverse=True)
+        return self._some(rows, answers, of)
+
+    def _some(self, rows: Tensor, answers: Tensor, of: Tensor) -> Texts:
+        seen = self.seen[rows]
+        longest = int(seen.sum(1).max()) if len(rows) else 0
+        return Texts(
+            self.queries[rows][:, -longest:],
+            seen[:, -longest:],
+            of,
+            self.answers[answers],
+            self.mask[answers],
+            None if self.grammar is None else self.grammar.rows(rows),
+        )
 
     def before(self, trunk: Trunk) -> Tensor:
         """The hidden state before each token of the answers, [B, T, width]."""
-        read, cache = trunk(self.queries, self.seen)
+        ids, seen = self.answers[:, :-1], torch.cat([self.seen[self.of], self.mask[:, :-1]], dim=1)
+        if len(self.queries) == len(self.of):
+            # No reading is shared, so that one pass does as much as two, and with less beside it.
+            ids = torch.cat([self.queries[self.of], ids], dim=1)
+            whole: Tensor = trunk(ids, seen, last=self.answers.shape[1])[0]
+            return whole
+        read, cache = trunk(self.queries, self.seen, last=1)
         cache = [(keys[self.of], values[self.of]) for keys, values in cache]
-        said, _ = trunk(self.answers[:, :-1], torch.cat([self.seen[self.of], self.mask[:, :-1]], 1), cache)
-        return torch.cat([read[self.of, -1:], said], dim=1)
+        said, _ = trunk(ids, seen, cache)
+        return torch.cat([read[self.of], said], dim=1)
 
 
 class Critic(nn.Module):
@@ -57,6 +88,8 @@ class Critic(nn.Module):
 def answer_log_probs(actor: CausalLm, texts: Texts, pad: int) -> TokenLogProbs:
     """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false."""
     logits = texts.before(actor.model) @ actor.model.embed_tokens.weight.T
+    if texts.grammar is None:
+        return token_log_probs(logits, texts.answers)
     grammar = texts.grammar.rows(texts.of)
     # Behind the end nothing is allowed; there any token may stand, since nobody reads it.
     allowed = grammar.throughout(texts.answers, pad) | ~texts.mask[..., None]

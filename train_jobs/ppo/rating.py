@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Failure
 from actors.hosts import in_process
+from actors.pool import WorkerPool
 from actors.studio import Job, Studio
+from configs.generator import ProceduralSettings
 from configs.policy import ExpanderSettings
 from configs.schema import Settings
+from train_jobs.training.ranks import ALONE, Ranks
 
 Rate = Callable[[Sequence[Job]], Awaitable[list[Draw | Failure]]]
 """One draw a job, in order."""
@@ -27,6 +31,8 @@ class Earned:
     admitted: bool
     intent: bool
     """Whether the picture shows what was asked for."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Of each dimension, 0..1; none where a gate failed."""
 
 
 class StudioRater:
@@ -61,4 +67,35 @@ def earned(draw: Draw | Failure) -> Earned | None:
     if failure is not None:
         return Earned(0.0, False, False) if failure.kind == "Refused" else None
     assert isinstance(draw, Draw) and draw.reward is not None
-    return Earned(draw.reward.value, draw.admitted, draw.reward.gates.get("intent", True))
+    reward = draw.reward
+    scores = reward.parts if reward.passed else {}
+    return Earned(reward.value, draw.admitted, reward.gates.get("intent", True), scores)
+
+
+def drafts(settings: Settings) -> Settings:
+    """Settings under which pictures are drawn as small as training wants them."""
+    side, generator = settings.ppo.draft_side, settings.generator
+    if side is None or not isinstance(generator, ProceduralSettings):
+        return settings
+    smaller = generator.model_copy(update={"long_side": min(side, generator.long_side)})
+    return settings.model_copy(update={"generator": smaller})
+
+
+@asynccontextmanager
+async def raters(settings: Settings, ranks: Ranks = ALONE) -> AsyncIterator[Rate]:
+    """What draws and judges for one rank: its share of a pool on the running cluster, or this process."""
+    room = settings.ppo.raters
+    if room.workers == 0:
+        rater = StudioRater(settings)
+        try:
+            yield rater.rate
+        finally:
+            await rater.close()
+        return
+    mine = room.model_copy(update={"workers": max(1, room.workers // ranks.size)})
+    pool = WorkerPool(f"raters of rank {ranks.rank}", functools.partial(StudioRater, settings), mine)
+    try:
+        await pool.start()
+        yield functools.partial(pool.call, "rate")
+    finally:
+        await pool.close()

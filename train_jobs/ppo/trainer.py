@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -14,13 +17,15 @@ from actors.contracts import Draw, Failure
 from actors.errors import StageFailed
 from actors.policy.tiny.model import CausalLm
 from actors.policy.tiny.sampling import Answers
-from actors.policy.tiny.tokens import LONGEST_ANSWER, Tokens
+from actors.policy.tiny.tokens import Tokens
 from configs.ppo import PpoSettings
+from train_jobs.ppo.policies import Networks, Speech
 from train_jobs.ppo.rating import Earned, Rate
 from train_jobs.ppo.rollout import Queries, Roller, Rollout
 from train_jobs.ppo.state import PolicyState, Progress
+from train_jobs.ppo.tiny_policy import speech_of
 from train_jobs.ppo.update import Learner, with_coefficient
-from train_jobs.training.optimiser import Tensors, copied, optimiser_tensors, restore_optimiser
+from train_jobs.training.optimiser import Tensors, optimiser_tensors, restore_optimiser
 from train_jobs.training.ranks import ALONE, Ranks
 
 Keep = Callable[[PolicyState], None]
@@ -28,42 +33,61 @@ Keep = Callable[[PolicyState], None]
 Watch = Callable[[int, int, dict[str, float]], None]
 """`watch(step, steps, metrics)`."""
 _ANSWERS = ("ids", "mask", "logprobs")
-Pending = tuple[Rollout, "asyncio.Task[list[Draw | Failure]]"]
+_WAITING = (*_ANSWERS, "versions")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step's answers that are being sampled, drawn and judged."""
+
+    rollout: asyncio.Task[Rollout]
+    draws: asyncio.Task[list[Draw | Failure]]
+
+    async def end(self) -> None:
+        """Give both up."""
+        for task in (self.rollout, self.draws):
+            task.cancel()
+        await asyncio.gather(self.rollout, self.draws, return_exceptions=True)
 
 
 class Trainer:
     """One run of one process.
 
     Args:
-        actor: the warm start, the same on every rank.
+        actor: the warm start, the same on every rank; or all networks of a policy.
+        tokens: the actor's; or the speech of a policy.
         queries: the query of an index, for ever.
         rate: draws and judges prompts.
         state: to go on from.
+        folder: where a batch is left that broke the training; none = nowhere.
+        weights: of the dimensions in the picture's value, see `credits`.
     """
 
     def __init__(
         self,
         settings: PpoSettings,
-        actor: CausalLm,
-        tokens: Tokens,
+        actor: CausalLm | Networks,
+        tokens: Tokens | Speech,
         queries: Queries,
         rate: Rate,
         ranks: Ranks = ALONE,
         keep: Keep = lambda state: None,
         state: PolicyState | None = None,
         watch: Watch = lambda step, steps, metrics: None,
+        folder: Path | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        self.actor = actor
         self._settings, self._rate, self._ranks = settings, rate, ranks
         self._keep, self._watch = keep, watch
-        self._pad = tokens.pad
-        self._roller = Roller(settings, tokens, queries, ranks)
+        self._speech = speech_of(actor, tokens)
+        self._roller = Roller(settings, self._speech, queries, ranks, weights)
         self._progress = Progress(coefficient=settings.kl.coefficient)
         self._waiting: dict[int, Rollout] = {}
-        self._learner = Learner(actor, settings, tokens.pad, ranks)
+        self._learner = Learner(actor, settings, self._speech.pad, ranks, folder)
+        self._networks = self._learner.networks
         self._names = {
-            kind: {parameter: name for name, parameter in model.named_parameters()}
-            for kind, model in (("actor", actor), ("critic", self._learner.critic))
+            kind: {parameter: name for name, parameter in parameters.items()}
+            for kind, parameters in self._networks.trained.items()
         }
         if state is not None:
             self._restore(state)
@@ -76,21 +100,24 @@ class Trainer:
         """
         settings, pending = self._settings, dict[int, Pending]()
         try:
+            await self._speech.publish(self._progress.step)
             while self._progress.step < settings.steps:
                 step = self._progress.step
                 for ahead in range(step, min(settings.steps, step + 1 + settings.ahead)):
                     if ahead not in pending:
-                        pending[ahead] = self._begin(ahead)
-                await self._advance(*pending.pop(step))
+                        pending[ahead] = await self._begin(ahead)
+                await self._advance(pending.pop(step))
+                # What is being sampled comes to its end first, so that an answer is of one version.
+                waiting = {number: await each.rollout for number, each in pending.items()}
+                await self._speech.publish(step + 1)
                 if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
-                    self._waiting = {number: rollout for number, (rollout, _) in pending.items()}
+                    self._waiting = waiting
                     self._progress.finished = step + 1 == settings.steps
                     self._keep(self.state())
                     self._waiting = {}
         finally:
-            for _, task in pending.values():
-                task.cancel()
-            await asyncio.gather(*(task for _, task in pending.values()), return_exceptions=True)
+            await asyncio.gather(*(each.end() for each in pending.values()))
+            await self._speech.close()
         return self.state()
 
     def state(self) -> PolicyState:
@@ -103,28 +130,31 @@ class Trainer:
             for name, value in optimiser_tensors(optimiser, self._names[kind]).items()
         }
         return PolicyState(
-            self._progress,
-            copied(self.actor),
-            copied(learner.critic),
-            copied(learner.reference),
-            moments,
-            self._gathered(),
+            self._progress, **self._networks.tensors(), optimisers=moments, waiting=self._gathered()
         )
 
-    def _begin(self, step: int) -> Pending:
-        """Sample a batch, unless a checkpoint had it, and have it drawn."""
-        rollout = self._waiting.pop(step, None)
-        if rollout is None:
-            self.actor.eval()
-            rollout = self._roller.sample(self.actor, step)
-        return rollout, asyncio.ensure_future(self._rate(self._roller.jobs(rollout)))
+    async def _begin(self, step: int) -> Pending:
+        """Have a batch sampled, unless a checkpoint had it, and drawn."""
+        found = self._waiting.pop(step, None)
+        rollout = asyncio.ensure_future(self._sampled(step) if found is None else _given(found))
+        if not self._speech.elsewhere:
+            await rollout  # while the networks learn, nobody may sample from them
 
-    async def _advance(self, rollout: Rollout, task: asyncio.Task[list[Draw | Failure]]) -> None:
+        async def rated() -> list[Draw | Failure]:
+            jobs = self._roller.jobs(await rollout)
+            return await self._rate(jobs) if jobs else []
+
+        return Pending(rollout, asyncio.ensure_future(rated()))
+
+    async def _sampled(self, step: int) -> Rollout:
+        return await self._roller.sample(step)
+
+    async def _advance(self, pending: Pending) -> None:
         began = time.monotonic()
-        draws = await task
+        draws, rollout = await pending.draws, await pending.rollout
         waited = time.monotonic() - began
         batch, worth = self._roller.batch(rollout, draws)
-        told = self._tell(worth)
+        told = self._tell(rollout, worth)
         if not told["judged"]:
             failures = [draw.failure if isinstance(draw, Draw) else draw for draw in draws]
             first = next((failure for failure in failures if failure is not None), None)
@@ -139,7 +169,7 @@ class Trainer:
         self._progress.curve.append({"step": self._progress.step, **row})
         self._watch(self._progress.step, self._settings.steps, row)
 
-    def _tell(self, worth: list[Earned | None]) -> dict[str, float]:
+    def _tell(self, rollout: Rollout, worth: list[Earned | None]) -> dict[str, float]:
         """Shares over all ranks of what the answers earned."""
         found = [each for each in worth if each is not None]
         sums = torch.tensor(
@@ -148,37 +178,44 @@ class Trainer:
                 sum(each.admitted for each in found),
                 sum(each.reward for each in found),
                 sum(each.intent for each in found),
+                sum(prompt is None for prompt in rollout.prompts),
+                float((~self._speech.ended(rollout.answers)).sum()),
+                float((rollout.step - rollout.versions).sum()),
             ],
             dtype=torch.float64,
         )
-        judged, admitted, reward, intent = self._ranks.sum(sums).tolist()
-        over = max(1.0, judged)
+        judged, admitted, reward, intent, unread, unended, behind = self._ranks.sum(sums).tolist()
+        over, batch = max(1.0, judged), self._settings.batch
         return {
             "admission": admitted / over,
             "reward": reward / over,
             "intent": intent / over,
-            "judged": judged / self._settings.batch,
+            "judged": judged / batch,
+            "unread": unread / batch,
+            "unended": unended / batch,
+            "staleness": behind / batch,
         }
 
     def _gathered(self) -> Tensors:
         """The answers that wait, of all ranks."""
         found: Tensors = {}
         for number, rollout in self._waiting.items():
-            for name in _ANSWERS:
-                mine: Tensor = getattr(rollout.answers, name)
-                wide = F.pad(
-                    mine, (0, LONGEST_ANSWER - mine.shape[1]), value=self._pad if name == "ids" else 0
-                )
-                for rank, theirs in enumerate(self._ranks.gather(wide)):
+            for name in _WAITING:
+                mine = rollout.versions if name == "versions" else self._wide(rollout, name)
+                for rank, theirs in enumerate(self._ranks.gather(mine)):
                     found[f"{number}.{rank}.{name}"] = theirs
         return found
+
+    def _wide(self, rollout: Rollout, name: str) -> Tensor:
+        """Ranks exchange tensors of one shape."""
+        mine: Tensor = getattr(rollout.answers, name)
+        width = self._speech.longest - mine.shape[1]
+        return F.pad(mine, (0, width), value=self._speech.pad if name == "ids" else 0)
 
     def _restore(self, state: PolicyState) -> None:
         self._progress = state.progress
         learner = self._learner
-        self.actor.load_state_dict(state.actor)
-        learner.critic.load_state_dict(state.critic)
-        learner.reference.load_state_dict(state.reference)
+        self._networks.restore({kind: getattr(state, kind) for kind in ("actor", "critic", "reference")})
         learner.kl = with_coefficient(learner.kl, state.progress.coefficient)
         for kind, optimiser in learner.optimisers.items():
             mine = {
@@ -192,6 +229,15 @@ class Trainer:
 
     def _wait_again(self, number: int, waiting: Tensors) -> None:
         """Take up answers that were waiting, unless they were those of another number of ranks."""
-        if sum(name.startswith(f"{number}.") for name in waiting) == len(_ANSWERS) * self._ranks.size:
-            mine = (waiting[f"{number}.{self._ranks.rank}.{name}"] for name in _ANSWERS)
-            self._waiting[number] = Rollout(number, self._roller.asked(number), Answers(*mine))
+        if sum(name.startswith(f"{number}.") for name in waiting) == len(_WAITING) * self._ranks.size:
+            ids, mask, logprobs, versions = (
+                waiting[f"{number}.{self._ranks.rank}.{name}"] for name in _WAITING
+            )
+            # As wide as they were: the same numbers in another shape are summed in another order.
+            width = int(mask.sum(1).max())
+            answers = Answers(ids[:, :width].clone(), mask[:, :width].clone(), logprobs[:, :width].clone())
+            self._waiting[number] = self._roller.rollout(number, answers, versions)
+
+
+async def _given(rollout: Rollout) -> Rollout:
+    return rollout

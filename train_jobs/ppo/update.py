@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +14,19 @@ from torch import Tensor, nn
 from actors.errors import StageFailed
 from actors.policy.tiny.model import CausalLm
 from configs.ppo import PpoSettings
-from train_jobs.ppo.advantages import Estimate, gae, grpo_advantages, rloo_advantages
+from train_jobs.ppo.advantages import Estimate, against_peers, gae, grpo_advantages, rloo_advantages
 from train_jobs.ppo.aggregation import Whole, aggregate
 from train_jobs.ppo.correction import importance_weights, mismatch_kl
+from train_jobs.ppo.dump import dump
 from train_jobs.ppo.kl import AdaptiveKL, Estimator, FixedKL, KLController, kl_per_token
 from train_jobs.ppo.losses import Clipping, policy_loss, value_loss
-from train_jobs.ppo.microbatches import micro_batches
+from train_jobs.ppo.masks import seen
 from train_jobs.ppo.moments import Moments, explained_variance, whiten
-from train_jobs.ppo.networks import Critic, Texts, answer_log_probs
+from train_jobs.ppo.networks import Texts
+from train_jobs.ppo.policies import Networks
 from train_jobs.ppo.rewards import token_rewards
+from train_jobs.ppo.tiny_policy import networks_of
+from train_jobs.training.optimiser import gathered
 from train_jobs.training.ranks import ALONE, Ranks
 
 
@@ -36,25 +40,18 @@ class Batch:
     """Log-probabilities of the answers' tokens when they were sampled, [B, T]."""
     scores: Tensor
     """[B], finite."""
+    credits: Tensor | None = None
+    """What each token earned beside the score, [B, T]; none = nothing."""
 
     def of_queries(self, rows: Tensor) -> tuple[Batch, Tensor]:
-        """Some of the queries with all their answers, without padding that only others need; and which
-        answers those are."""
-        texts = self.texts
-        place = torch.full((len(texts.queries),), -1)
-        place[rows] = torch.arange(len(rows))
-        answers = (place[texts.of] >= 0).nonzero()[:, 0]
-        seen = texts.seen[rows]
-        longest = int(seen.sum(1).max()) if len(rows) else 0
-        part = Texts(
-            texts.queries[rows][:, -longest:],
-            seen[:, -longest:],
-            place[texts.of[answers]],
-            texts.answers[answers],
-            texts.mask[answers],
-            texts.grammar.rows(rows),
-        )
-        return Batch(part, self.sampled[answers], self.scores[answers]), answers
+        """Some of the queries with all their answers, and which answers those are."""
+        texts, answers = self.texts.of_queries(rows)
+        return self.part(texts, answers), answers
+
+    def part(self, texts: Texts, answers: Tensor) -> Batch:
+        """The same of some answers, whose texts these are."""
+        paid = None if self.credits is None else self.credits[answers]
+        return Batch(texts, self.sampled[answers], self.scores[answers], paid)
 
 
 @dataclass(frozen=True)
@@ -75,35 +72,49 @@ class Known:
 
 
 class Learner:
-    """Actor, critic, the frozen reference, and their optimisers.
+    """What actor and critic learn of a batch, with their optimisers.
 
     Args:
-        actor: trained in place, the same on every rank; the reference is what it is now.
+        actor: trained in place, the same on every rank; the reference is what it is now. Or all networks.
         pad: the padding's token.
+        folder: where a batch is left that broke the training; none = nowhere.
     """
 
-    def __init__(self, actor: CausalLm, settings: PpoSettings, pad: int, ranks: Ranks = ALONE) -> None:
-        self.actor, self.critic = actor, Critic(actor)
-        self.reference = copy.deepcopy(actor).requires_grad_(False).eval()
+    def __init__(
+        self,
+        actor: CausalLm | Networks,
+        settings: PpoSettings,
+        pad: int,
+        ranks: Ranks = ALONE,
+        folder: Path | None = None,
+    ) -> None:
+        self.networks = networks_of(actor, pad)
+        rates = {"actor": settings.lr, "critic": settings.critic_lr}
         self.optimisers = {
-            "actor": torch.optim.AdamW(actor.parameters(), lr=settings.lr, weight_decay=0.0),
-            "critic": torch.optim.AdamW(self.critic.parameters(), lr=settings.critic_lr, weight_decay=0.0),
+            kind: torch.optim.AdamW(list(parameters.values()), lr=rates[kind], weight_decay=0.0, fused=True)
+            for kind, parameters in self.networks.trained.items()
         }
         self.kl = controller(settings)
-        self._settings, self._pad, self._ranks = settings, pad, ranks
+        self._settings, self._ranks, self._folder = settings, ranks, folder
         clip = settings.clip
         self._clipping = Clipping(clip.low, clip.high, clip.dual)
         self._valued = settings.advantages == "gae"
+        self._now = 0
+
+    @property
+    def critic(self) -> nn.Module:
+        """What says values."""
+        return self.networks.critic
 
     def learn(self, batch: Batch, step: int) -> dict[str, float]:
         """Train on a batch; the answer is the step's metrics, the same on every rank.
 
         Raises:
-            StageFailed: a loss is not finite.
+            StageFailed: a number is not finite; the batch is left in the folder that the message names.
         """
-        settings = self._settings
+        settings, self._now = self._settings, step
         known, metrics = self._look(batch)
-        rate = settings.lr * min(1.0, max(0, step - settings.warm_up // 2 + 1) / max(1, settings.warm_up))
+        rate = settings.lr * rate_at(step, settings)
         self.optimisers["actor"].param_groups[0]["lr"] = rate
         sums: dict[str, float] = defaultdict(float)
         for queries in self._minibatches(len(batch.texts.queries), step):
@@ -122,13 +133,16 @@ class Learner:
         old, entropy, reference, values = (torch.zeros_like(batch.sampled) for _ in range(4))
         with torch.no_grad():
             for part, answers in self._micro(batch):
-                said = answer_log_probs(self.actor, part.texts, self._pad)
+                said = self.networks.log_probs(part.texts)
                 old[answers], entropy[answers] = said.log_probs, said.entropy
-                reference[answers] = answer_log_probs(self.reference, part.texts, self._pad).log_probs
+                reference[answers] = self.networks.reference(part.texts)
                 if self._valued:
-                    values[answers] = self.critic(part.texts)
+                    values[answers] = self.networks.values(part.texts)
+        self._refuse_unsound(batch, {"log_probs": old, "reference": reference, "values": values})
         kl = kl_per_token(old, reference, mask, Estimator(settings.kl.estimator))
         rewards = token_rewards(batch.scores, kl, mask, self.kl.coefficient)
+        if batch.credits is not None:
+            rewards = rewards + seen(batch.credits, mask)
         estimate = self._estimate(batch, rewards, values)
         advantages = whiten(estimate.advantages, mask, self._moments(estimate.advantages, mask))
         weights = importance_weights(old, batch.sampled, mask, settings.correction)
@@ -151,6 +165,9 @@ class Learner:
         settings, mask = self._settings, batch.texts.mask
         if self._valued:
             return gae(rewards, values, mask, settings.discount, settings.decay)
+        if batch.credits is not None:
+            compared = against_peers(rewards, batch.texts.of, mask)
+            return gae(compared, torch.zeros_like(rewards), mask, settings.discount, settings.decay)
         judged = mask.any(1)
         advantages = torch.zeros_like(rewards)
         of_group = grpo_advantages if settings.advantages == "grpo" else rloo_advantages
@@ -160,32 +177,70 @@ class Learner:
     def _step(self, part: Batch, known: Known) -> dict[str, float]:
         """One optimiser step on this rank's share of a minibatch, accumulated over micro-batches."""
         whole = self._whole(part.texts.mask)
-        models: dict[str, nn.Module] = {"actor": self.actor}
-        if self._valued:
-            models["critic"] = self.critic
-        for name in models:
-            self.optimisers[name].zero_grad(set_to_none=False)
+        trained = {
+            kind: list(parameters.values())
+            for kind, parameters in self.networks.trained.items()
+            if kind == "actor" or self._valued
+        }
+        for kind in trained:
+            self.optimisers[kind].zero_grad()
         names = _METRICS if self._valued else _METRICS[:5]
         sums = torch.zeros(len(names), dtype=torch.float64)
         for micro, answers in self._micro(part):
             sums += torch.tensor([float(each) for each in self._backward(micro, known.rows(answers), whole)])
         metrics = dict(zip(names, self._ranks.sum(sums).tolist(), strict=True))
+        for kind, parameters in trained.items():
+            metrics[f"{kind}_norm"] = self._clip(parameters)
         if not all(map(math.isfinite, metrics.values())):
-            raise StageFailed(f"the loss is not finite: {metrics}; lower ppo.lr, or look at the batch")
-        for name, model in models.items():
-            for parameter in model.parameters():
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                self._ranks.sum(parameter.grad)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), self._settings.clip.norm)
-            metrics[f"{name}_norm"] = float(norm)
-            self.optimisers[name].step()
+            tensors = {name: getattr(known, name) for name in Known.__dataclass_fields__}
+            raise self._broken(f"the loss is not finite: {metrics}", part, tensors, metrics)
+        for kind in trained:
+            self.optimisers[kind].step()
         return metrics
+
+    def _clip(self, parameters: list[nn.Parameter]) -> float:
+        """Sum the gradients over the ranks and cut them to the settings' norm; the norm before that."""
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            if not self.networks.sharded:
+                self._ranks.sum(parameter.grad)
+        return float(gathered(nn.utils.clip_grad_norm_(parameters, self._settings.clip.norm)))
+
+    def _refuse_unsound(self, batch: Batch, said: Mapping[str, Tensor]) -> None:
+        """End the training where the networks say what is no number; all ranks do."""
+        mask = batch.texts.mask
+        unsound = [name for name, each in said.items() if not seen(each, mask).isfinite().all()]
+        if self._total(torch.tensor(float(len(unsound)))):
+            names = ", ".join(unsound) or "those of another rank"
+            raise self._broken(f"not finite before the policy moves: {names}", batch, said)
+
+    def _broken(
+        self,
+        problem: str,
+        batch: Batch,
+        known: Mapping[str, Tensor],
+        metrics: Mapping[str, float] | None = None,
+    ) -> StageFailed:
+        """The error that ends the training, when the batch is written."""
+        texts = batch.texts
+        tensors = {name: getattr(texts, name) for name in ("queries", "seen", "of", "answers", "mask")}
+        tensors |= {"sampled": batch.sampled, "scores": batch.scores, **known}
+        about = {
+            "problem": problem,
+            "step": self._now,
+            "rank": self._ranks.rank,
+            "metrics": metrics or {},
+            "settings": self._settings.model_dump(mode="json"),
+        }
+        place = self._folder and self._folder / f"broken-step-{self._now}-rank-{self._ranks.rank}"
+        left = dump(place, tensors, about)
+        return StageFailed(f"step {self._now}: {problem}; {left}; lower ppo.lr, or look at the batch")
 
     def _backward(self, part: Batch, known: Known, whole: Whole) -> list[Tensor]:
         """Add a micro-batch's share to the gradients; the answer is its share of `_METRICS`."""
         settings, mask = self._settings, part.texts.mask
-        said = answer_log_probs(self.actor, part.texts, self._pad)
+        said = self.networks.log_probs(part.texts)
         loss = policy_loss(
             said.log_probs,
             known.log_probs,
@@ -195,7 +250,9 @@ class Learner:
             self._clipping,
             weights=known.weights,
         )
-        total = loss.total - settings.entropy * aggregate(said.entropy, mask, whole)
+        total = loss.total
+        if settings.entropy:
+            total = total - settings.entropy * aggregate(said.entropy, mask, whole)
         total.backward()  # type: ignore[no-untyped-call]
         shares = [
             loss.total.detach(),
@@ -205,7 +262,7 @@ class Learner:
             loss.ppo_kl,
         ]
         if self._valued:
-            values = self.critic(part.texts)
+            values = self.networks.values(part.texts)
             valued = value_loss(values, known.values, known.returns, mask, whole, settings.clip.value)
             valued.total.backward()  # type: ignore[no-untyped-call]
             shares += [valued.total.detach(), valued.clipped]
@@ -213,11 +270,8 @@ class Learner:
 
     def _micro(self, batch: Batch) -> Iterator[tuple[Batch, Tensor]]:
         """The batch in parts of a bounded number of tokens, and which answers each has."""
-        texts = batch.texts
-        answers = torch.bincount(texts.of, minlength=len(texts.queries)) * texts.answers.shape[1]
-        lengths = (texts.seen.sum(1) + answers).tolist()
-        for rows in micro_batches(lengths, self._settings.micro_tokens):
-            yield batch.of_queries(torch.tensor(rows))
+        for texts, answers in self.networks.parts(batch.texts, self._settings.micro_tokens):
+            yield batch.part(texts, answers), answers
 
     def _minibatches(self, queries: int, step: int) -> Iterator[Tensor]:
         """This rank's queries of each minibatch of the whole batch, every epoch in another order."""
@@ -251,6 +305,12 @@ _METRICS = (
     "value_loss",
     "value_clipped",
 )
+
+
+def rate_at(step: int, settings: PpoSettings) -> float:
+    """The actor's share of its rate: it rises in the warm-up, and falls evenly to its last share."""
+    risen = min(1.0, max(0, step - settings.warm_up // 2 + 1) / max(1, settings.warm_up))
+    return risen * (1 - (1 - settings.last_rate) * step / settings.steps)
 
 
 def controller(settings: PpoSettings) -> KLController:

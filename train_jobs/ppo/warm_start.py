@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -17,6 +18,7 @@ from train_jobs.ppo.aggregation import Whole, aggregate
 from train_jobs.ppo.lessons import Lesson
 from train_jobs.ppo.networks import Texts, answer_log_probs
 
+T = TypeVar("T")
 Progress = Callable[[int, int, dict[str, float]], None]
 """`progress(step, steps, metrics)`."""
 
@@ -35,7 +37,7 @@ def warm_start(
         optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / settings.steps))
     )
     model.train()
-    for step, batch in enumerate(_batches(lessons, settings, seed)):
+    for step, batch in enumerate(batches(lessons, settings, seed)):
         blur = random.Random(f"{seed} blur {step}")
         queries, seen = pad_left([tokens.query(each.query, blur) for each in batch], tokens.pad)
         answers, mask = _pad_right([tokens.answer(each.values) for each in batch], tokens.pad)
@@ -52,10 +54,10 @@ def warm_start(
     model.eval()
 
 
-def _batches(lessons: Sequence[Lesson], settings: WarmStartSettings, seed: int) -> Iterator[list[Lesson]]:
+def batches(lessons: Sequence[T], settings: WarmStartSettings, seed: int) -> Iterator[list[T]]:
     """Every lesson once an epoch, in another order each time."""
     rng = random.Random(f"{seed} lessons")
-    waiting: list[Lesson] = []
+    waiting: list[T] = []
     for _ in range(settings.steps):
         while len(waiting) < settings.batch:
             waiting += rng.sample(list(lessons), len(lessons))

@@ -47,13 +47,15 @@ def fitted(
             worker's error.
     """
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
 
     _refuse_too_many(workers, gpus)
     trainer = TorchTrainer(
         worker,
         train_loop_config=dict(config),
+        # Sizes and metrics are summed on the CPU also where weights are on GPUs.
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
         run_config=RunConfig(
             name="train",

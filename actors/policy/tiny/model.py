@@ -51,17 +51,23 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], seen: Tensor, past: tuple[Tensor, Tensor] | None
+        self, x: Tensor, rope: Tensor, bias: Tensor, past: tuple[Tensor, Tensor] | None, last: int
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """`x` [B, L, width]; `seen` [B, 1, L, past + L], true where a key may be looked at."""
+        """What the last tokens find, [B, last, width], and the keys and values of all.
+
+        Args:
+            x: [B, L, width].
+            rope: see `_angles`.
+            bias: [B, 1, L, past + L], -inf where a key may not be looked at, else 0.
+        """
         q, k, v = (
-            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+            project(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project, of in ((self.q_proj, _last(x, last)), (self.k_proj, x), (self.v_proj, x))
         )
-        q, k = _rotate(q, rope), _rotate(k, rope)
+        q, k = _rotate(q, _last(rope, last)), _rotate(k, rope)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=_last(bias, last))
         return self.o_proj(mixed.transpose(1, 2).flatten(-2)), (k, v)
 
 
@@ -91,11 +97,11 @@ class Layer(nn.Module):
         self.mlp = Mlp(shape)
 
     def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], seen: Tensor, past: tuple[Tensor, Tensor] | None
+        self, x: Tensor, rope: Tensor, bias: Tensor, past: tuple[Tensor, Tensor] | None, last: int
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As `Attention.forward`."""
-        mixed, kept = self.self_attn(self.input_layernorm(x), rope, seen, past)
-        x = x + mixed
+        mixed, kept = self.self_attn(self.input_layernorm(x), rope, bias, past, last)
+        x = _last(x, last) + mixed
         return x + self.mlp(self.post_attention_layernorm(x)), kept
 
 
@@ -110,30 +116,35 @@ class Trunk(nn.Module):
         self.norm = RmsNorm(shape.width, shape.eps)
         self.apply(_start)
 
-    def forward(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Hidden states of the new tokens.
+    def forward(
+        self, ids: Tensor, mask: Tensor, cache: Cache | None = None, last: int | None = None
+    ) -> tuple[Tensor, Cache]:
+        """Hidden states of new tokens.
 
         Args:
             ids: [B, L] new tokens, padded anywhere.
             mask: [B, past + L] bool, false at padding, the past's included.
             cache: of the past, as returned by the call before.
+            last: how many of the last tokens are asked for; None = all.
 
         Returns:
-            [B, L, width], and the cache with the new tokens.
+            [B, last, width], and the cache with all new tokens.
         """
-        length = ids.shape[1]
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -length:]
-        rope = _angles(positions, self.shape)
-        causal = torch.ones(length, mask.shape[1], dtype=torch.bool, device=ids.device)
-        causal = causal.tril(mask.shape[1] - length)
-        seen = (causal & mask[:, None, :])[:, None]
+        length, places = ids.shape[1], mask.shape[1]
+        causal = torch.ones(length, places, dtype=torch.bool, device=ids.device).tril(places - length)
         # A padding token looks at itself: a row that sees nothing would be NaN.
-        itself = torch.eye(length, dtype=torch.bool, device=ids.device)
-        seen = seen | F.pad(itself, (mask.shape[1] - length, 0))
+        itself = F.pad(torch.eye(length, dtype=torch.bool, device=ids.device), (places - length, 0))
+        seen = ((causal & mask[:, None, :]) | itself)[:, None]
         x = self.embed_tokens(ids)
+        # As numbers: each layer would make them of a bool by itself.
+        bias = torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill_(~seen, -torch.inf)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, places - length :]
+        rope = _angles(positions, places, self.shape)
         kept: Cache = []
         for i, layer in enumerate(self.layers):
-            x, pair = layer(x, rope, seen, cache[i] if cache else None)
+            # Of a token that is not asked for, the top layer owes the others its key and value.
+            top = i == len(self.layers) - 1 and last is not None
+            x, pair = layer(x, rope, bias, cache[i] if cache else None, last if top else length)
             kept.append(pair)
         return self.norm(x), kept
 
@@ -145,25 +156,39 @@ class CausalLm(nn.Module):
         super().__init__()
         self.model = Trunk(shape)
 
-    def forward(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Logits [B, L, vocabulary] of the token after each, and the cache; arguments as `Trunk.forward`."""
-        hidden, cache = self.model(ids, mask, cache)
+    def forward(
+        self, ids: Tensor, mask: Tensor, cache: Cache | None = None, last: int | None = None
+    ) -> tuple[Tensor, Cache]:
+        """Logits [B, last, vocabulary] of the token after each, and the cache; see `Trunk.forward`."""
+        hidden, cache = self.model(ids, mask, cache, last)
         return hidden @ self.model.embed_tokens.weight.T, cache
 
 
 def _start(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=0.06)
 
 
-def _angles(positions: Tensor, shape: Architecture) -> tuple[Tensor, Tensor]:
-    """Cosine and sine [B, 1, L, head size] of the rotary positions (Su et al. 2021, arXiv 2104.09864)."""
-    size = shape.width // shape.heads
-    rates = shape.rope_theta ** (-torch.arange(0, size, 2, device=positions.device) / size)
-    angles = (positions[:, None, :, None] * rates).repeat(1, 1, 1, 2)
-    return angles.cos(), angles.sin()
+def _last(x: Tensor, count: int) -> Tensor:
+    """The last places of [..., L, size]; all are not sliced, since a slice costs a copy of the gradient."""
+    return x if count == x.shape[-2] else x[..., -count:, :]
 
 
-def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return x * rope[0] + torch.cat([-second, first], dim=-1) * rope[1]
+def _angles(positions: Tensor, places: int, shape: Architecture) -> Tensor:
+    """Rotary positions [B, L], all below `places` (Su et al. 2021, arXiv 2104.09864).
+
+    Returns:
+        [2, B, 1, L, head size]: the cosine, and the sine with the sign that `_rotate` wants.
+    """
+    size, device = shape.width // shape.heads, positions.device
+    rates = shape.rope_theta ** (-torch.arange(0, size, 2, device=device) / size)
+    angles = torch.arange(places, device=device)[:, None] * rates
+    cos, sin = angles.cos(), angles.sin()
+    table = torch.stack((torch.cat((cos, cos), 1), torch.cat((-sin, sin), 1)))
+    return table[:, positions][:, :, None]
+
+
+def _rotate(x: Tensor, rope: Tensor) -> Tensor:
+    """Each number of a head's first half is turned together with that of the second half."""
+    cos, sin = rope
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)

@@ -1,7 +1,8 @@
-"""Queries and answers as tokens: one token a facet word in either language, byte pairs for all other words.
+"""Queries and answers as tokens: one token a facet word in either language, byte pairs for unknown words.
 
-A query is `language, frame, words`, an answer the facet values that it pins down, in the order of `WRITTEN`,
-and the end. The query's own words are not answered again: the prompt quotes them.
+A query is `language, frame, facet words, unknown words, title or none`; words without meaning of their own
+are not read. An answer is a value for each facet of `WRITTEN` that the query leaves open, in that order, and
+the end. The query's own words are not answered again: the prompt quotes them.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import Any
 from actors.context import shape_of
 from actors.contracts import Query
 from actors.errors import BadInput
-from actors.vocabulary import FACETS, Facet, Mention, Reading, keys, read_query
+from actors.vocabulary import FACETS, Facet, Reading, keys, kinds, read_query
 
-WRITTEN: tuple[Facet, ...] = ("time", "style", "palette", "layout", "light", "density")
-"""Facets that an answer may pin down, in its order."""
+WRITTEN: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
+"""Facets that an answer decides, in its order."""
 LONGEST_ANSWER = len(WRITTEN) + 1
-LONGEST_QUERY, LONGEST_TITLE = 48, 8
-"""Byte pairs that are read of a query's text and of its title; facet words are always read."""
-_SPECIAL = ("pad", "start", "answer", "end", "not", "subject", "title", "end of title")
+LONGEST_QUERY = 48
+"""Byte pairs that are read of a query's unknown words; facet words are always read."""
+_SPECIAL = ("pad", "start", "answer", "end", "not", "subject", "further subject", "title")
 _FRAMES = ("en", "zh", "tall", "square", "wide")
 
 
@@ -30,7 +31,7 @@ class Tokens:
 
     Args:
         pieces: a `tokenizers.Tokenizer` of byte pairs.
-        familiar: subjects that the policy was trained on; any other is read as `subject`.
+        familiar: subjects that the policy was trained on; of any other only the kind is read.
 
     Raises:
         BadInput: a familiar subject is not in the vocabulary.
@@ -39,7 +40,8 @@ class Tokens:
     def __init__(self, pieces: Any, familiar: Sequence[str]) -> None:
         if strange := set(familiar) - set(keys("subject")):
             raise BadInput(f"{', '.join(sorted(strange))}: no subject of the vocabulary")
-        names = [*_SPECIAL, *_FRAMES, *(f"{facet}={key}" for facet in FACETS for key in keys(facet))]
+        kind = sorted({f"kind={name}" for name in kinds().values()})
+        names = [*_SPECIAL, *_FRAMES, *kind, *(f"{facet}={key}" for facet in FACETS for key in keys(facet))]
         self._ids = {name: number for number, name in enumerate(names)}
         self._pieces, self._familiar = pieces, frozenset(familiar)
         self._values: dict[int, tuple[Facet, str]] = {
@@ -66,16 +68,16 @@ class Tokens:
         """The tokens of a query, up to where its answer begins.
 
         Args:
-            blur: in training, draws which words are left out and which subjects are read as `subject`, so
-                that the policy leans on no filler word and knows what to do with an unfamiliar subject.
+            blur: in training, draws which stray words come in, and of which subjects only the kind is read,
+                so that the policy leans on no unknown word, and knows what to do with an unfamiliar subject.
         """
         reading = read_query(query)
         head = [self._ids[name] for name in ("start", query.lang, shape_of(query.aspect))]
-        title: list[int] = []
-        if reading.title is not None:
-            words = self._words(reading.title)[:LONGEST_TITLE]
-            title = [self._ids["title"], *words, self._ids["end of title"]]
-        return [*head, *self._text(reading, blur), *title, self._ids["answer"]]
+        words = self._words(" ".join(reading.unknown))[:LONGEST_QUERY]
+        if blur is not None and blur.random() < BLUR:
+            words += [blur.randrange(len(self._ids), self.size) for _ in range(blur.randint(1, STRAY))]
+        title = [self._ids["title"]] if reading.title is not None else []
+        return [*head, *self._mentions(reading, blur), *words, *title, self._ids["answer"]]
 
     def answer(self, values: Mapping[Facet, str]) -> list[int]:
         """The tokens of an answer, its end included."""
@@ -85,6 +87,10 @@ class Tokens:
         """What an answer pins down; what follows its end does not count."""
         written = answer[: answer.index(self.end)] if self.end in answer else answer
         return dict(self._values[token] for token in written if token in self._values)
+
+    def facets(self, answer: Sequence[int]) -> list[Facet | None]:
+        """The facet that each token of an answer is about; None for any other, as the end."""
+        return [self._values[token][0] if token in self._values else None for token in answer]
 
     def allowed(self, query: Query) -> list[int]:
         """The tokens that an answer to a query may use: what the query says is not said otherwise."""
@@ -108,26 +114,23 @@ class Tokens:
         places[self.end] = 1 + len(WRITTEN)
         return places
 
-    def _text(self, reading: Reading, blur: random.Random | None) -> Iterator[int]:
-        left = LONGEST_QUERY
-        at = 0
-        for mention in (*reading.mentions, None):
-            words = self._words(reading.text[at : mention.start if mention else None])[:left]
-            left -= len(words)
-            if blur is not None:
-                words = [word for word in words if blur.random() > BLUR]
-            yield from words
-            if mention is not None:
-                yield from self._mention(mention, blur)
-                at = max(at, mention.end)
+    def whole(self, query: Query, values: Mapping[Facet, str]) -> bool:
+        """Whether values are an answer: all that the query leaves open is decided, and nothing else."""
+        allowed = {self._values[token] for token in self.allowed(query) if token != self.end}
+        return set(values) == {facet for facet, _ in allowed} and set(values.items()) <= allowed
 
-    def _mention(self, mention: Mention, blur: random.Random | None) -> Iterator[int]:
-        if mention.negated:
-            yield self._ids["not"]
-        strange = mention.key not in self._familiar or (blur is not None and blur.random() < BLUR)
-        if mention.facet == "subject" and strange:
-            yield self._ids["subject"]
-        else:
+    def _mentions(self, reading: Reading, blur: random.Random | None) -> Iterator[int]:
+        named: set[str] = set()
+        for mention in reading.mentions:
+            if mention.negated:
+                yield self._ids["not"]
+            if mention.facet == "subject":
+                # What holds of all subjects, or of a kind, is learnt once, and holds of strangers.
+                yield self._ids["further subject" if named - {mention.key} else "subject"]
+                yield self._ids[f"kind={kinds()[mention.key]}"]
+                named.add(mention.key)
+                if mention.key not in self._familiar or (blur is not None and blur.random() < BLUR):
+                    continue
             yield self._ids[f"{mention.facet}={mention.key}"]
 
     def _words(self, text: str) -> list[int]:
@@ -135,5 +138,8 @@ class Tokens:
         return [first + piece for piece in self._pieces.encode(text.strip()).ids]
 
 
-BLUR = 0.15
-"""Share of words and subjects that a blurred reading leaves out."""
+BLUR = 0.5
+"""Share of queries that a blurred reading puts stray words into, and of familiar subjects that it takes for
+unfamiliar ones."""
+STRAY = 3
+"""Most stray words."""

@@ -9,8 +9,9 @@ from importlib.resources import as_file, files
 import torch
 
 from actors.artifacts import Artifacts
+from actors.context import context_of
 from actors.contracts import Failure, Prompt, Query, Recall, Strategy, derive_seed
-from actors.policy.expander import write
+from actors.policy.expander import recalled, write
 from actors.policy.tiny.checkpoint import LoadedPolicy, load
 from actors.policy.tiny.sampling import Grammar, pad_left, sample
 from actors.policy.tiny.tokens import Tokens
@@ -18,7 +19,8 @@ from configs.policy import TinySettings
 
 
 class Tiny:
-    """Policy worker with weights of its own. Its weights are the strategy: texts and recalls are not read."""
+    """Policy worker with weights of its own. Its weights are the strategy, whose texts are not read; of what
+    they would say the bank's memories replace what clearly failed."""
 
     def __init__(self, settings: TinySettings, artifacts: Artifacts) -> None:
         self._settings = settings
@@ -47,12 +49,14 @@ class Tiny:
             )
             answers.append(answer.ids.tolist())
         return [
-            [self._prompt(query, answers[turn][place], strategy) for turn in range(n)]
-            for place, query in enumerate(queries)
+            [self._prompt(query, answers[turn][place], recall, strategy) for turn in range(n)]
+            for place, (query, recall) in enumerate(zip(queries, recalls, strict=True))
         ]
 
-    def _prompt(self, query: Query, answer: list[int], strategy: Strategy) -> Prompt:
-        text = write(query, self._loaded.tokens.values(answer))
+    def _prompt(self, query: Query, answer: list[int], recall: Recall, strategy: Strategy) -> Prompt:
+        values = self._loaded.tokens.values(answer)
+        open_values = recalled(values, context_of(query), recall, overrule=False)
+        text = write(query, {facet: open_values[facet] for facet in values})
         return Prompt.of(text, query=query, strategy_id=strategy.id, policy_version=self.version)
 
 

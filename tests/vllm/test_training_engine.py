@@ -1,0 +1,74 @@
+"""PPO through a real engine: it samples with the weights of the step before, and agrees with the trainer."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.ppo import KlSettings, PpoSettings
+from tests.ppo import llm_kit
+from tests.ppo.test_ppo_llm_trainer import queries, rate
+from tests.vllm.conftest import Kit, kit
+from train_jobs.ppo.llm.engine import EngineSampler
+from train_jobs.ppo.llm.model import load_words
+from train_jobs.ppo.llm.speech import LlmSpeech
+from train_jobs.ppo.llm.texts import Chat
+from train_jobs.ppo.trainer import Trainer
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
+SETTINGS = PpoSettings(
+    steps=3,
+    batch=8,
+    group=2,
+    ahead=0,
+    epochs=2,
+    minibatches=1,
+    lr=1e-2,
+    warm_up=0,
+    advantages="gae",
+    decay=1.0,
+    entropy=1.0,  # a random policy earns nothing; something must move it
+    kl=KlSettings(coefficient=0),
+    checkpoint_steps=3,
+    loggers=(),
+)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, ray_session: str) -> Iterator[Kit]:
+    sizes = {"hidden_size": 128, "intermediate_size": 128, "head_dim": 64}
+    folder = llm_kit.write_model(tmp_path_factory.mktemp("models") / "qwen", kind="qwen3", **sizes)
+    yield from kit(folder, max_model_len=512)
+
+
+@pytest.mark.parametrize("lora", [llm_kit.LORA, None], ids=["lora", "full"])
+def test_every_step_samples_from_the_newest_weights(engine: Kit, tmp_path: Path, lora: Any) -> None:
+    policy = llm_kit.policy(engine.folder, lora=lora, engine=engine.settings)
+    settings = SETTINGS.model_copy(update={"lr": 1e-2 if lora else 1e-3})
+    found = llm_kit.networks(policy)
+
+    class Shared(EngineSampler):
+        async def close(self) -> None:
+            """The engine is the module's."""
+
+    sampler = Shared(
+        engine.settings,
+        found,
+        engine.folder,
+        tmp_path / "engine",
+        longest=policy.longest_answer,
+        host=engine.host,
+    )
+    speech = LlmSpeech(Chat(load_words(engine.folder), policy), policy, sampler)
+    trainer = Trainer(settings, found, speech, queries, rate)
+    asyncio.set_event_loop(engine.loop)
+    curve = engine.run(trainer.run()).progress.curve
+    assert [row["staleness"] for row in curve] == [0.0, 0.0, 0.0]
+    assert all(row["mismatch_kl"] < 1e-3 for row in curve), curve
+    assert curve[0]["kl"] == pytest.approx(0, abs=1e-4) and curve[2]["kl"] > 1e-3, "the weights have moved"
+    assert engine.run(engine.host.health()).weight_version == "step-3"
+    (sample,) = engine.run(sampler.sample([list(range(40, 60))], [[1]]))
+    assert sample.version == 3
+    assert [place.name for place in (tmp_path / "engine").iterdir()] == ["step-3"]

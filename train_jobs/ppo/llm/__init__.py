@@ -1,0 +1,1 @@
+"""PPO of a causal language model in Hugging Face form."""
