@@ -20,22 +20,30 @@ class SettingsError(ValueError):
 
 def profiles() -> tuple[str, ...]:
     """Names of the shipped profiles."""
-    folder = files("configs").joinpath("profiles")
-    return tuple(sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")))
+    return _shipped("profiles")
+
+
+def budgets() -> tuple[str, ...]:
+    """Names of the shipped budgets of the double loop."""
+    return _shipped("budgets")
 
 
 def load(
     profile: str | None = None,
     assignments: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    *,
+    budget: str | None = None,
 ) -> Settings:
-    """Resolve settings. Later layers win: profile, environment, `room.field=value` assignments.
+    """Resolve settings. Later layers win: profile, budget, environment, `room.field=value` assignments.
 
     Raises:
         SettingsError: a profile is missing, or a field is unknown, wrong, or a secret where none may stand.
     """
     name = profile or environment.profile_name(environ)
-    base = _read_profile(name)
+    base = _read("profile", "profiles", name)
+    if budget is not None:
+        base = _merge(base, _read("budget", "budgets", budget))
     assigned: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -51,26 +59,32 @@ def load(
         raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
 
 
-def _read_profile(name: str) -> dict[str, Any]:
+def _shipped(folder: str) -> tuple[str, ...]:
+    names = (path.name for path in files("configs").joinpath(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def _read(kind: str, folder: str, name: str) -> dict[str, Any]:
+    """The tree of a shipped file, or of one's own."""
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
         if not path.is_file():
             raise SettingsError(
-                f"profile file {name!r} does not exist; accepted: a YAML file, or {profiles()}"
+                f"{kind} file {name!r} does not exist; accepted: a YAML file, or {_shipped(folder)}"
             )
         text = path.read_text("utf-8")
-    elif name in profiles():
-        text = files("configs").joinpath("profiles", f"{name}.yaml").read_text("utf-8")
+    elif name in _shipped(folder):
+        text = files("configs").joinpath(folder, f"{name}.yaml").read_text("utf-8")
     else:
         raise SettingsError(
-            f"profile {name!r} is not known; accepted: {', '.join(profiles())}, or a .yaml path"
+            f"{kind} {name!r} is not known; accepted: {', '.join(_shipped(folder))}, or a .yaml path"
         )
     try:
         tree = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise SettingsError(f"profile {name}: not YAML: {error}") from None
+        raise SettingsError(f"{kind} {name}: not YAML: {error}") from None
     if not isinstance(tree, dict):
-        raise SettingsError(f"profile {name}: accepted: a mapping of rooms, found {type(tree).__name__}")
+        raise SettingsError(f"{kind} {name}: accepted: a mapping of rooms, found {type(tree).__name__}")
     return tree
 
 

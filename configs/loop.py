@@ -1,4 +1,4 @@
-"""The evaluation of the imagine loop."""
+"""The evaluation of the imagine loop, and the double loop around it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from configs.base import RoomSettings
 
 
 class LoopSettings(RoomSettings):
-    """How much `demo` and `evaluate imagine` draw."""
+    """How much `evaluate imagine` and `loop` draw."""
 
     covers: int = Field(default=64, ge=1)
     """Cover queries evaluated."""
@@ -22,4 +22,12 @@ class LoopSettings(RoomSettings):
     """Draws for each of them."""
     suffix_trials: int = Field(default=1200, ge=0)
     """Draws that the search of the best constant suffix may spend."""
+    unseen: int = Field(default=512, ge=8)
+    """Queries in sentences that no training has seen, on which `loop` measures."""
+    best_of: int = Field(default=4, ge=2)
+    """Draws a query of the arm that takes the best of several."""
+    lessons: int = Field(default=1500, ge=1)
+    """Made queries that the search's best strategy is tried on, for the policy to learn from."""
+    attempts: int = Field(default=4, ge=1)
+    """Prompts for each of them: the strategy's own, and variants."""
     seed: int = Field(default=7, ge=0)

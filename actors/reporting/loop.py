@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Query
 from actors.reporting.charts import share_curves
-from actors.reporting.page import render
+from actors.reporting.page import both, render
 from actors.reporting.views import DrawView, embedded, view
+from actors.vocabulary import phrase
 from configs.reward import RewardSettings
 
 Pair = tuple[DrawView, DrawView]
 
 
-def loop_page(summary: Mapping[str, Any], samples: Sequence[Pair] = ()) -> str:
+def loop_page(
+    summary: Mapping[str, Any], samples: Sequence[Pair] = (), curve: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """HTML of `summary.json` of an evaluation, and of `samples`, pairs of draws of one query.
 
     An arm is a member of the summary that has `admission`; the last one is the arm that is shown off.
+
+    Args:
+        curve: of a policy's training, a row a step, where the evaluation is that of a double loop.
     """
     arms = {name: arm for name, arm in summary.items() if isinstance(arm, Mapping) and "admission" in arm}
     bars = summary.get("bars", ())
@@ -26,8 +34,9 @@ def loop_page(summary: Mapping[str, Any], samples: Sequence[Pair] = ()) -> str:
     last = next(reversed(arms), None)
     raw = (arms.get("raw") or {}).get("admission")
     best = arms[last]["admission"] if last else None
+    strange = summary.get("strangers", ())
     return render(
-        "loop.html.j2",
+        "double_loop.html.j2" if "stages" in summary else "loop.html.j2",
         summary=summary,
         arms=arms,
         last=last,
@@ -36,9 +45,25 @@ def loop_page(summary: Mapping[str, Any], samples: Sequence[Pair] = ()) -> str:
             dict.fromkeys(d for arm in arms.values() for d in arm.get("reward_by_dimension", {}))
         ),
         chart=share_curves(bars, curves, summary.get("bar")) if curves else "",
+        training=_training(curve),
+        strangers=[both(phrase("subject", key, "en"), phrase("subject", key, "zh")) for key in strange],
         samples=samples,
         strip=[engineered for _, engineered in samples if engineered.admitted and engineered.image][:8],
     )
+
+
+def _training(curve: Sequence[Mapping[str, Any]]) -> Markup | str:
+    """Admission and intent by step, smoothed."""
+    if not curve:
+        return ""
+    xs = [row["step"] / curve[-1]["step"] for row in curve]
+    shown = {"policy_after": "admission", "search": "intent"}
+    return share_curves(xs, {look: _smoothed([row[name] for row in curve]) for look, name in shown.items()})
+
+
+def _smoothed(values: Sequence[float], width: int = 10) -> list[float]:
+    windows = (values[max(0, i - width + 1) : i + 1] for i in range(len(values)))
+    return [sum(window) / len(window) for window in windows]
 
 
 def pairs(

@@ -1,4 +1,4 @@
-"""`atelier evaluate imagine` and `atelier demo`: how often a first draw is admitted, way by way."""
+"""`atelier evaluate`: how often a first draw is admitted, way by way; how often a scorer names the winner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluate_imagine(
     ] = None,
 ) -> None:
     """Measure how often the first draw is admitted, for each way of engineering."""
-    _measure(shell, "evaluate", queries)
+    _measure(shell, queries)
 
 
 @command(evaluations, "ranking")
@@ -65,16 +65,7 @@ def evaluate_ranking(
     shell.result({**found.model_dump(mode="json"), "set_aside": [row.model_dump() for row in examined.bad]})
 
 
-@command(app)
-def demo(shell: Shell) -> None:
-    """Run the whole imagine loop on the shipped queries, on a local Ray cluster.
-
-    A scorer moves no admission and costs a third of the time, so it is left out; evaluate imagine has it.
-    """
-    _measure(shell, "demo", None, scorer=False)
-
-
-def _measure(shell: Shell, name: str, queries: Path | None, scorer: bool = True) -> None:
+def _measure(shell: Shell, queries: Path | None) -> None:
     from actors.errors import BadInput
     from train_jobs.loop.evaluation_set import of_file, packaged
 
@@ -89,10 +80,10 @@ def _measure(shell: Shell, name: str, queries: Path | None, scorer: bool = True)
         from cluster.session import session
 
         refuse_incomplete(settings)
-        run = Run.create(settings, name)
+        run = Run.create(settings, "evaluate")
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
-            evaluation = asyncio.run(_evaluate(shell, data, run, progress, scorer))
+            evaluation = asyncio.run(_evaluate(shell, data, run, progress))
         progress("writing the report", 0, 1)
         write_report(shell, run, evaluation)
         progress("writing the report", 1, 1)
@@ -102,13 +93,11 @@ def _measure(shell: Shell, name: str, queries: Path | None, scorer: bool = True)
     shell.say(str(run.path))
 
 
-async def _evaluate(
-    shell: Shell, data: EvaluationSet, run: Run, progress: Progress, scorer: bool
-) -> Evaluation:
+async def _evaluate(shell: Shell, data: EvaluationSet, run: Run, progress: Progress) -> Evaluation:
     from actors.hosts import pooled
     from train_jobs.loop import job
 
-    async with pooled(shell.settings, scorer=scorer) as roles:
+    async with pooled(shell.settings) as roles:
         return await job.run(shell.settings, roles, data, run, progress)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +56,7 @@ def evolve(
     settings = _settings(shell, out, resume, budget, islands)
     data, starts = _data(settings, queries), _starts(settings, seeds or [], bank)
     _check_budget(settings, data, starts)
-    run = _run(settings, out, resume)
+    run = run_in(settings, "evolve", out, resume)
     with shell.progress() as progress:
         progress("starting Ray", 0, 1)
         from cluster.needs import refuse_incomplete
@@ -70,7 +70,7 @@ def evolve(
         progress("writing the report", 0, 1)
         summary = {**found.summary(), "seconds": time.monotonic() - began, "profile": settings.profile}
         run.write_json("summary.json", {"run": run.id, **summary})
-        _report(run, settings, found, {"run": run.id, **summary})
+        report(run.path, settings, found, {"run": run.id, **summary})
         progress("writing the report", 1, 1)
     _show(shell, found)
     shell.result({"run": run.id, "path": str(run.path), **summary})
@@ -101,13 +101,17 @@ def _settings(
     return Settings.model_validate(stored)
 
 
-def _run(settings: Settings, out: Path | None, resume: bool) -> Run:
-    """A new run, or the one in a folder."""
+def run_in(settings: Settings, name: str, out: Path | None, resume: bool) -> Run:
+    """A new run, or the one in a folder.
+
+    Raises:
+        BadInput: the folder is not empty, and nothing is to be gone on with.
+    """
     from actors.errors import BadInput
     from actors.runs import Run
 
     if out is None:
-        return Run.create(settings, "evolve")
+        return Run.create(settings, name)
     if resume:
         return Run(out.name, out)
     if out.exists() and any(out.iterdir()):
@@ -190,13 +194,13 @@ async def _evolve(
         starts,
         run.path,
         progress=progress,
-        advanced=_shown(settings, progress),
+        advanced=shown(settings, progress),
         outside=lambda: f"stopped by {signal.Signals(stop.signal).name}" if stop.signal else "",
     )
     return found, stop.signal
 
 
-def _shown(settings: Settings, progress: Progress) -> Callable[[Archipelago, Engine], None]:
+def shown(settings: Settings, progress: Progress) -> Callable[[Archipelago, Engine], None]:
     """Shows how far the search is, a few times a second: best, frontier, money, acceptance, worker use."""
     looked = 0.0
 
@@ -237,7 +241,8 @@ def _show(shell: Shell, found: Evolved) -> None:
     shell.say(f"{found.records} admitted draws kept for distillation")
 
 
-def _report(run: Run, settings: Settings, found: Evolved, summary: dict[str, object]) -> None:
+def report(folder: Path, settings: Settings, found: Evolved, summary: Mapping[str, object]) -> None:
+    """Write the page of a search into a folder."""
     from actors.artifacts import Artifacts
     from actors.reporting.evolution import evolution_page
     from actors.reporting.loop import pairs
@@ -250,4 +255,4 @@ def _report(run: Run, settings: Settings, found: Evolved, summary: dict[str, obj
         settings.reward,
     )
     page = evolution_page(summary, found.result.lineage, found.seed.strategy, found.best.strategy, samples)
-    (run.path / "report.html").write_text(page, "utf-8")
+    (folder / "report.html").write_text(page, "utf-8")

@@ -75,10 +75,12 @@ def policy(
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to go on with.")] = None,
 ) -> None:
-    """Train the tiny policy: first on what a search's winners said, then by reinforcement (PPO).
+    """Train a policy: first on what a search's winners said, then by reinforcement (PPO).
 
-    The run's folder gets `policy/` (use it with --set policy.type=tiny --set policy.weights=...) and
-    `curves.png`. Example: atelier train policy runs/evolve-20260101-120000
+    The run's folder gets `policy/` and `curves.png`. Use a tiny policy with --set policy.type=tiny
+    --set policy.weights=RUN/policy, a language model with --set policy.type=llm --set policy.engine.model=...
+    Examples: atelier train policy runs/evolve-20260101-120000;
+    atelier train policy RUN --set ppo.policy.type=llm --set ppo.policy.model=FOLDER
     """
     from actors.errors import BadInput
     from train_jobs.ppo.curves import draw_curves
@@ -120,15 +122,16 @@ def _fit_policy(shell: Shell, settings: Settings, start: Path, run: Run, progres
     from train_jobs.ppo.job import train_here, train_on_ray
 
     folder = run.path.absolute()
-    if settings.ppo.workers == 0 and settings.ppo.raters.workers == 0:
-        with _followed(run.path, progress):
+    engine = getattr(settings.ppo.policy, "engine", None)
+    if settings.ppo.workers == 0 and settings.ppo.raters.workers == 0 and engine is None:
+        with followed(run.path, progress):
             return train_here(settings, start, folder)
     progress("starting Ray", 0, 1)
     from cluster.session import session
 
     with session(shell.settings, verbose=shell.verbose):
         progress("starting Ray", 1, 1)
-        with _followed(run.path, progress):
+        with followed(run.path, progress):
             on_ray = settings.ppo.workers > 0
             return train_on_ray(settings, start, folder) if on_ray else train_here(settings, start, folder)
 
@@ -199,19 +202,19 @@ def _fit(
     place = dataset if "://" in dataset else str(Path(dataset).absolute())
     folder = run.path.absolute()
     if room.workers == 0:
-        with _followed(run.path, progress):
+        with followed(run.path, progress):
             return train_here(room, place, bad, folder)
     progress("starting Ray", 0, 1)
     from cluster.session import session
 
     with session(shell.settings, verbose=shell.verbose):
         progress("starting Ray", 1, 1)
-        with _followed(run.path, progress):
+        with followed(run.path, progress):
             return train_on_ray(room, place, bad, folder)
 
 
 @contextmanager
-def _followed(folder: Path, progress: Progress) -> Iterator[None]:
+def followed(folder: Path, progress: Progress) -> Iterator[None]:
     """Tell how far the run in a folder is, while training goes on elsewhere."""
     from train_jobs.training.publishing import PROGRESS
 

@@ -141,7 +141,7 @@ def test_a_signal_ends_the_search_and_resume_goes_on(
     evolve: Evolve, here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = signal.SIGTERM
-    shown = command._shown
+    shown = command.shown
 
     def interrupting(settings: Any, progress: Any) -> Any:
         show, sent = shown(settings, progress), []
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_search_and_resume_goes_on(
 
         return advanced
 
-    monkeypatch.setattr(command, "_shown", interrupting)
+    monkeypatch.setattr(command, "shown", interrupting)
     budget = ("--budget", "5000", "--out", "run")
     ended = evolve(*budget, *SMALL, "--set", "gepa.stop.proposals=20", "--json")
     assert ended.exit_code == 128 + number
@@ -165,7 +165,7 @@ def test_a_signal_ends_the_search_and_resume_goes_on(
     assert read_strategy(Path("run/strategy.yaml")).id == told["best"]["strategy"]
     before = taken(Path("run"))
 
-    monkeypatch.setattr(command, "_shown", shown)
+    monkeypatch.setattr(command, "shown", shown)
     more = answer(evolve("--resume", "--out", "run", "--json"))
     assert more["search"]["proposals"] >= 20 and more["search"]["metric_calls"] > calls
     assert taken(Path("run"))[: len(before)] == before

@@ -14,6 +14,7 @@ from actors.policy.expander import default_strategy
 from actors.policy.tiny.worker import Tiny
 from configs.policy import TinySettings
 from tests.cluster.test_commands import one_sentence
+from tests.ppo import llm_kit
 from tests.ppo.test_ppo_job import RECORDS
 from tests.ranking.ranking_kit import dataset
 
@@ -81,6 +82,34 @@ def test_winners_become_a_policy(atelier: Atelier, tmp_path: Path) -> None:
     worker = Tiny(TinySettings(weights=Path(answer["policy"])), Artifacts("memory://policy"))
     ((prompt,),) = worker.propose([Query.of("a moon")], [Recall()], default_strategy(), 1, 0)
     assert isinstance(prompt, Prompt) and prompt.policy_version.startswith("tiny-")
+
+
+def test_winners_become_a_language_model(atelier: Atelier, tmp_path: Path) -> None:
+    model = llm_kit.write_model(tmp_path / "llama")
+    lines = [llm_kit.record(index).model_dump_json() for index in range(4)]
+    (tmp_path / "records.jsonl").write_text("\n".join(lines))
+    small = {
+        "policy.type": "llm",
+        "policy.model": model,
+        "policy.lora.rank": 2,
+        "policy.longest_query": 256,
+        "policy.longest_answer": 8,
+        "workers": 0,
+        "raters.workers": 0,
+        "steps": 2,
+        "batch": 4,
+        "warm_start.steps": 2,
+    }
+    chosen = [word for name, value in small.items() for word in ("--set", f"ppo.{name}={value}")]
+    result = atelier("train", "policy", str(tmp_path / "records.jsonl"), *chosen, "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        path.name for path in Path(answer["policy"]).iterdir()
+    }
+    assert (answer["steps"], answer["draws"]) == (2, 8)
+    missing = atelier("train", "policy", str(tmp_path / "records.jsonl"), "--set", "ppo.policy.type=llm")
+    assert "ppo.policy.model" in one_sentence(missing)
 
 
 def test_a_policy_needs_winners(atelier: Atelier, tmp_path: Path) -> None:

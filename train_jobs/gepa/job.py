@@ -32,7 +32,7 @@ from actors.queries import load
 from actors.roles import Roles
 from actors.studio import Studio
 from configs.gepa import EditsSettings
-from configs.policy import ExpanderSettings
+from configs.policy import ExpanderSettings, TinySettings
 from configs.schema import Settings
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.candidate import Candidate
@@ -189,12 +189,12 @@ async def evolve_studio(
 
 
 def _for_search(settings: Settings, artifacts: Artifacts) -> Settings:
-    """Settings for workers elsewhere: the store in full, and no strategy of the policy's own, which would
-    be used in place of every candidate."""
+    """Settings for workers elsewhere: the store in full, and a policy that follows the strategy it is given:
+    a strategy file or trained weights would be used in place of every candidate."""
     paths = settings.paths.model_copy(update={"artifacts": artifacts.uri})
     policy = settings.policy
-    if isinstance(policy, ExpanderSettings):
-        policy = policy.model_copy(update={"strategy_file": None})
+    if isinstance(policy, ExpanderSettings | TinySettings):
+        policy = ExpanderSettings()
     return settings.model_copy(update={"paths": paths, "policy": policy})
 
 

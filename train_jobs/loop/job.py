@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from actors.artifacts import Artifacts
 from actors.bank.bank import PromptBank
 from actors.contracts import Draw, Failure, Prompt, Query, derive_seed
+from actors.hosts import HostedPolicy, LocalWorker
 from actors.policy.expander import default_strategy
-from actors.roles import Roles
+from actors.roles import Policy, Roles
 from actors.runs import Run
 from actors.studio import Studio
+from configs.policy import ExpanderSettings
 from configs.schema import Settings
 from train_jobs.loop import arms
 from train_jobs.loop.evaluation_set import EvaluationSet
@@ -22,7 +25,8 @@ from train_jobs.loop.suffix_search import search
 
 Progress = Callable[[str, int, int], None]
 """`progress(stage, done, total)`."""
-ARMS = ("raw", "suffix", "shuffled", "expander", "expander_bank")
+ARMS = ("raw", "suffix", "shuffled", "expander", "expander_bank", "policy", "policy_bank")
+"""The last two only where the settings have another policy than the expander."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Evaluation:
 async def evaluate(settings: Settings, roles: Roles, data: EvaluationSet, progress: Progress) -> Evaluation:
     """Measure every arm on the same queries and seeds, and sum up."""
     loop = settings.loop
-    studio = Studio(roles, settings.reward)
+    other = not isinstance(settings.policy, ExpanderSettings)
+    plain = replace(roles, policy=_expander()) if other else roles
+    studio = Studio(plain, settings.reward)
     bank = PromptBank(settings.bank)
     started = time.monotonic()
     await _warm(
-        Studio(roles, settings.reward, bank),
+        Studio(plain, settings.reward, bank),
         data.learn[: loop.warm_queries],
         loop.warm_draws,
         loop.seed,
@@ -60,11 +66,14 @@ async def evaluate(settings: Settings, roles: Roles, data: EvaluationSet, progre
             for query, other in zip(queries, arms.others(queries), strict=True)
         ],
         "expander": await _proposed(studio, queries, loop.seed),
-        "expander_bank": await _proposed(Studio(roles, settings.reward, bank), queries, loop.seed),
+        "expander_bank": await _proposed(Studio(plain, settings.reward, bank), queries, loop.seed),
     }
+    if other:
+        prompts["policy"] = await _proposed(Studio(roles, settings.reward), queries, loop.seed)
+        prompts["policy_bank"] = await _proposed(Studio(roles, settings.reward, bank), queries, loop.seed)
     summary: dict[str, Any] = {}
     draws: dict[str, list[Draw]] = {}
-    for arm in ARMS:
+    for arm in (arm for arm in ARMS if arm in prompts):
         began = time.monotonic()
         draws[arm] = await studio.draw_each(
             queries, prompts[arm], loop.draws, loop.seed, functools.partial(progress, arm)
@@ -108,6 +117,10 @@ async def _warm(studio: Studio, queries: Sequence[Query], n: int, seed: int, pro
             queries[done : done + step], default_strategy(), n=n, seed=derive_seed(seed, "warm")
         )
     progress("filling the PromptBank", len(queries), len(queries))
+
+
+def _expander() -> Policy:
+    return HostedPolicy(LocalWorker(ExpanderSettings(), Artifacts("memory://expander")))
 
 
 async def _proposed(studio: Studio, queries: Sequence[Query], seed: int) -> list[Prompt | Failure]:
