@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from configs.environment import child_environment
+from cluster.main import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -59,9 +60,11 @@ def test_files_and_rooms_named_exist() -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(480)
-def test_atelier_commands_run(tmp_path: Path, ray_session: str) -> None:
-    """On one cluster: that each command can start its own is tested elsewhere."""
-    environment = child_environment(**SMALL, ATELIER_CLUSTER__ADDRESS=ray_session)
+def test_atelier_commands_run(tmp_path: Path, ray_session: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process on one cluster: that each command starts its own is tested elsewhere."""
+    for name, value in {**SMALL, "ATELIER_CLUSTER__ADDRESS": ray_session}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "queries.jsonl").write_text('{"query": "a lighthouse"}\n{"query": "石桥"}\n', "utf-8")
     for command in commands("atelier"):
         if "serve" in command or "--profile gpu" in command:
@@ -73,17 +76,14 @@ def test_atelier_commands_run(tmp_path: Path, ray_session: str) -> None:
             for word in words
             for found in (sorted(tmp_path.glob(word))[:2] if "*" in word else [word])
         ]
-        done = subprocess.run(
-            [ATELIER, *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, f"{command}\n{result.output[-2000:]}"
     assert list(tmp_path.glob("runs/*/summary.json"))
     assert list(tmp_path.glob("runs/covers/results.jsonl"))
     assert list(tmp_path.glob("runs/pairs/card.html"))
     assert list(tmp_path.glob("runs/pairs-jsonl/*.jsonl"))
+
+
+def test_the_command_is_installed() -> None:
+    done = subprocess.run([ATELIER, "--help"], capture_output=True, text=True, timeout=120, check=True)
+    assert "demo" in done.stdout

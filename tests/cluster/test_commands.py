@@ -179,9 +179,10 @@ def test_batch_makes_each_cover_once_and_shows_them(atelier: Atelier, tmp_path: 
     assert again == {**counts, "resumed": 4}
 
 
-def test_demo_prints_its_table_and_the_folder_last(atelier: Atelier, tmp_path: Path) -> None:
+def test_an_evaluation_prints_its_table_and_the_folder_last(atelier: Atelier, tmp_path: Path) -> None:
     small = ("covers=3", "real=2", "warm_queries=2", "suffix_trials=0", "draws=1")
-    result = atelier("demo", *(word for setting in small for word in ("--set", f"loop.{setting}")))
+    settings = (word for setting in small for word in ("--set", f"loop.{setting}"))
+    result = atelier("evaluate", "imagine", *settings)
     assert result.exit_code == 0, result.output
     folder = tmp_path / result.stdout.split()[-1]
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
