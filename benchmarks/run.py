@@ -16,7 +16,16 @@ from typing import Any
 
 BENCHMARKS = (
     *("command", "generator", "judge", "pool", "world"),
-    *("calibration", "synthesis", "against_ray_data", "scorer", "search", "strategies", "audit_judge"),
+    *(
+        "calibration",
+        "synthesis",
+        "against_ray_data",
+        "scorer",
+        "search",
+        "strategies",
+        "overlap",
+        "audit_judge",
+    ),
 )
 
 
