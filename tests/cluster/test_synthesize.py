@@ -44,7 +44,8 @@ def test_one_command_makes_pairs_card_and_gate_and_goes_on(synthesize: Synthesiz
     assert (summary["pairs"], summary["difference"]) == (10, 0)
     out = tmp_path / "pairs"
     assert json.loads((out / "calibration.json").read_text("utf-8"))["anchors"] == "constructed"
-    assert len(list(out.glob("pictures/*/*.png"))) == 20
+    # What was under way when the last pair was found may have left more.
+    assert len(list(out.glob("pictures/*/*.png"))) >= 20
     assert all((out / name).is_file() for name in ("card.html", "card.json", "sheet.png", "summary.json"))
     again = synthesize("--pairs", "10", "--out", "pairs")
     assert again.exit_code == 2 and "--resume" in again.stderr

@@ -115,7 +115,7 @@ def test_a_frozen_image_tower_looks_at_a_picture_once(
     monkeypatch.setattr(loop, "Seen", lambda model, pictures, *rest: pictures)
     monkeypatch.setattr(loop, "Read", lambda model, words, *rest: reader(words))
     every_time = flat(training(tmp_path, uri, settings).run())
-    assert once == pytest.approx(every_time, abs=1e-5)
+    assert once == pytest.approx(every_time, abs=1e-4)
 
 
 def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
