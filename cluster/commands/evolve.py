@@ -49,8 +49,9 @@ def evolve(
 ) -> None:
     """Search better strategies; measure the best one on queries that nothing saw.
 
-    The run's folder gets `strategy.yaml` (use it with --set policy.strategy_file=...), `report.html`,
-    `distill/records.jsonl` and `bank.jsonl`. Ctrl-C ends the search and keeps what it has; --resume goes on.
+    The run's folder gets `strategy.yaml` (use it with --set policy.type=expander --set
+    policy.strategy_file=...), `report.html`, `distill/records.jsonl` and `bank.jsonl`. Ctrl-C ends the search
+    and keeps what it has; --resume goes on.
     Example: atelier evolve --budget 12000 --islands 2 --out runs/search
     """
     settings = _settings(shell, out, resume, budget, islands)

@@ -198,7 +198,7 @@ def test_candidates_take_the_place_of_the_policys_own_strategy(
     evolve: Evolve, here: None, tmp_path: Path
 ) -> None:
     (tmp_path / "own.yaml").write_text(yaml.safe_dump({"rules": "always: watercolor\n"}), "utf-8")
-    own = ("--set", "policy.strategy_file=own.yaml")
+    own = ("--set", "policy.type=expander", "--set", "policy.strategy_file=own.yaml")
     told = answer(evolve("--budget", "150", "--out", "run", *own, *SMALL, "--json"))
     assert told["seed"]["strategy"] == read_strategy(Path("own.yaml")).id
     assert told["best"]["strategy"] != told["seed"]["strategy"], "no candidate was better than the file"

@@ -19,5 +19,7 @@ def test_a_budget_stands_between_profile_and_environment(tmp_path) -> None:  # t
 
 
 def test_an_unknown_budget_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"budget 'weekend' is not known; accepted: demo, full, or a \.yaml"):
+    with pytest.raises(
+        SettingsError, match=r"budget 'weekend' is not known; accepted: demo, full, or a \.yaml"
+    ):
         load("embedded", environ={}, budget="weekend")
