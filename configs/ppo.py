@@ -161,6 +161,8 @@ class PpoSettings(LoggedSettings):
     credit: float = Field(default=6.0, ge=0)
     """What a picture's scores are worth together beside that, each at the word that decides its dimension;
     for policies whose tokens are facets."""
+    shared: float = Field(default=0.3, ge=0)
+    """Weight of the whole answer's reward at each word, beside that word's own; for groups with credits."""
     draft_side: int | None = Field(default=192, ge=64)
     """Longer side of the pictures that answers are judged by, px; none = as large as in use."""
     correction: float = Field(default=2.0, gt=0)

@@ -217,6 +217,7 @@ def _summary(name: str, measured: Measured, settings: RewardSettings, strangers:
         "admission": admission,
         "admission_interval": wilson(sum(tries), len(tries)),
         "draws_per_admitted": measured.each / admission if admission else None,
+        "admission_by_bar": [],
         "real_admission": None,
         "real_admission_interval": None,
     }
@@ -235,7 +236,8 @@ def _words(measured: Measured) -> dict[str, Any]:
         for query, prompt in zip(measured.covers, measured.prompts, strict=False)
         if isinstance(prompt, Prompt)
     ]
-    gates = [draw.reward.gates.get("intent", True) for draw in measured.draws if draw.reward]
+    covers = measured.draws[: len(measured.covers) * measured.each]
+    gates = [draw.reward.gates.get("intent", True) for draw in covers if draw.reward]
     return {
         "copied": sum(copies(*pair) for pair in pairs) / max(1, len(pairs)),
         "tails": len({tail(*pair) for pair in pairs}),

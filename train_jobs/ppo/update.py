@@ -165,14 +165,16 @@ class Learner:
         settings, mask = self._settings, batch.texts.mask
         if self._valued:
             return gae(rewards, values, mask, settings.discount, settings.decay)
-        if batch.credits is not None:
-            compared = against_peers(rewards, batch.texts.of, mask)
-            return gae(compared, torch.zeros_like(rewards), mask, settings.discount, settings.decay)
         judged = mask.any(1)
-        advantages = torch.zeros_like(rewards)
+        whole = torch.zeros_like(rewards)
         of_group = grpo_advantages if settings.advantages == "grpo" else rloo_advantages
-        advantages[judged] = of_group(rewards.sum(1)[judged], batch.texts.of[judged], mask[judged])
-        return Estimate(advantages, advantages)
+        earned = rewards.sum(1) if batch.credits is None else batch.scores
+        whole[judged] = of_group(earned[judged], batch.texts.of[judged], mask[judged])
+        if batch.credits is None:
+            return Estimate(whole, whole)
+        compared = against_peers(rewards, batch.texts.of, mask)
+        own = gae(compared, torch.zeros_like(rewards), mask, settings.discount, settings.decay).advantages
+        return Estimate(own + settings.shared * whole, own)
 
     def _step(self, part: Batch, known: Known) -> dict[str, float]:
         """One optimiser step on this rank's share of a minibatch, accumulated over micro-batches."""
