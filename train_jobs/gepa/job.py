@@ -32,7 +32,6 @@ from actors.queries import load
 from actors.roles import Roles
 from actors.studio import Studio
 from configs.gepa import EditsSettings
-from configs.policy import ExpanderSettings, TinySettings
 from configs.schema import Settings
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.candidate import Candidate
@@ -41,7 +40,7 @@ from train_jobs.gepa.engine import Engine
 from train_jobs.gepa.evolve import run
 from train_jobs.gepa.plan import Plan
 from train_jobs.gepa.result import EvolutionResult
-from train_jobs.gepa.studio import StudioAdapter
+from train_jobs.gepa.studio import StudioAdapter, following
 
 Progress = Callable[[str, int, int], None]
 SEARCH, DISTILL, BANK, STRATEGY = "search", "distill", "bank.jsonl", "strategy.yaml"
@@ -189,13 +188,9 @@ async def evolve_studio(
 
 
 def _for_search(settings: Settings, artifacts: Artifacts) -> Settings:
-    """Settings for workers elsewhere: the store in full, and a policy that follows the strategy it is given:
-    a strategy file or trained weights would be used in place of every candidate."""
+    """Settings for workers elsewhere, with the store in full."""
     paths = settings.paths.model_copy(update={"artifacts": artifacts.uri})
-    policy = settings.policy
-    if isinstance(policy, ExpanderSettings | TinySettings):
-        policy = ExpanderSettings()
-    return settings.model_copy(update={"paths": paths, "policy": policy})
+    return following(settings).model_copy(update={"paths": paths})
 
 
 async def first_draws(

@@ -18,6 +18,7 @@ from actors.hosts import in_process
 from actors.reward import causes
 from actors.studio import Job, Studio
 from actors.vocabulary import FACETS, Facet, read, read_query
+from configs.policy import ExpanderSettings, TinySettings
 from configs.schema import Settings
 from train_jobs.gepa.adapter import EvaluationBatch, ReflectiveDataset
 from train_jobs.gepa.candidate import Candidate
@@ -165,13 +166,23 @@ class StudioAdapter:
     async def _build(self) -> Studio:
         artifacts = Artifacts(self._settings.paths.artifacts)
         roles = await self._open.enter_async_context(
-            in_process(self._settings, artifacts, scorer=self._scorer)
+            in_process(following(self._settings), artifacts, scorer=self._scorer)
         )
         return Studio(roles, self._settings.reward)
 
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def following(settings: Settings) -> Settings:
+    """Settings with a policy that follows the strategy it is given.
+
+    Trained weights or a strategy file would be used in place of every candidate.
+    """
+    if isinstance(settings.policy, ExpanderSettings | TinySettings):
+        return settings.model_copy(update={"policy": ExpanderSettings()})
+    return settings
 
 
 def worth(draw: Draw) -> float:

@@ -11,9 +11,9 @@ _PANELS = (
     ("earned", ("admission", "reward", "intent")),
     ("entropy, nats a token", ("entropy",)),
     ("KL to the warm start, nats an answer", ("kl",)),
-    ("critic's explained variance", ("explained_variance",)),
     ("stopped by the clip, share of tokens", ("clipped_high", "clipped_low")),
     ("tokens an answer", ("length",)),
+    ("critic's explained variance", ("explained_variance",)),
 )
 
 
@@ -25,7 +25,8 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, (title, names) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
         for name in names:
             rows = [(row["step"], row[name]) for row in curve if name in row]
-            if not rows:
+            if not rows:  # as of a critic, where there is none
+                axes.set_visible(False)
                 continue
             steps, values = zip(*rows, strict=True)
             (line,) = axes.plot(steps, values, alpha=0.25)
