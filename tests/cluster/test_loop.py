@@ -84,4 +84,6 @@ def test_what_cannot_be_resumed_is_said(atelier: Loop) -> None:
         result = atelier("loop", *words)
         assert result.exit_code == 2
         assert named in result.stderr
+    model = ("--set", "ppo.policy.type=llm", "--set", "ppo.policy.model=somewhere")
+    assert "`train policy`" in atelier("loop", *model).stderr
     assert "weekend" in atelier("loop", "--budget", "weekend").stderr

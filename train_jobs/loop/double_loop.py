@@ -20,11 +20,13 @@ from typing import Any
 
 from actors.artifacts import Artifacts
 from actors.contracts import DistillRecord, Draw, Prompt, Query, Strategy, derive_seed
+from actors.errors import BadInput
 from actors.hosts import in_process, pooled
 from actors.policy.expander import default_strategy, read_strategy
 from actors.runs import Run
 from actors.studio import Job, Studio
 from configs.policy import ExpanderSettings
+from configs.ppo import LlmPolicySettings
 from configs.schema import Settings
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.engine import Engine
@@ -90,9 +92,17 @@ class Loop:
 
     Args:
         run: its folder must be shared by the cluster's nodes.
+
+    Raises:
+        BadInput: the policy to be trained is a language model.
     """
 
     def __init__(self, settings: Settings, run: Run, watchers: Watchers) -> None:
+        if isinstance(settings.ppo.policy, LlmPolicySettings):
+            raise BadInput(
+                "ppo.policy.type llm: the loop trains and measures the tiny policy; accepted: tiny, or "
+                "`evolve`, `train policy` and `evaluate imagine` one after the other"
+            )
         self._settings, self._run, self._watchers = settings, run, watchers
         self._progress = watchers.progress
         self._strangers = strangers(settings.ppo.strangers)
