@@ -7,10 +7,10 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,7 +83,7 @@ def policy(
     atelier train policy RUN --set ppo.policy.type=llm --set ppo.policy.model=FOLDER
     """
     from actors.errors import BadInput
-    from train_jobs.ppo.curves import draw_curves
+    from train_jobs.ppo.curves import draw_curves, ends
     from train_jobs.ppo.job import POLICY, begin, finish
     from train_jobs.ppo.lessons import read_records
 
@@ -96,7 +96,8 @@ def policy(
         state = _fit_policy(shell, settings, start, run, progress)
     folder = finish(settings.ppo, start, state, run.path)
     draw_curves(state.progress.curve, run.path / "curves.png")
-    first, last = _ends(state.progress.curve)
+    met = ends(state.progress.curve)
+    first, last = met["first"], met["last"]
     summary = {"steps": state.progress.step, "draws": state.progress.draws, "first": first, "last": last}
     run.write_json("summary.json", summary)
     shell.table(
@@ -134,16 +135,6 @@ def _fit_policy(shell: Shell, settings: Settings, start: Path, run: Run, progres
         with followed(run.path, progress):
             on_ray = settings.ppo.workers > 0
             return train_on_ray(settings, start, folder) if on_ray else train_here(settings, start, folder)
-
-
-def _ends(curve: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Means over the first and over the last tenth of a curve, five steps at least."""
-    width = max(5, len(curve) // 10)
-    names = ("admission", "reward", "intent", "entropy", "kl", "length", "idle")
-    return tuple(  # type: ignore[return-value]
-        {name: sum(row[name] for row in rows) / len(rows) for name in names}
-        for rows in (curve[:width], curve[-width:])
-    )
 
 
 def _train(shell: Shell, dataset: str, resume: Path | None, progress: Progress) -> tuple[Finished, Run]:

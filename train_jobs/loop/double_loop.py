@@ -36,6 +36,7 @@ from train_jobs.loop.job import Progress, evaluate
 from train_jobs.loop.measuring import Measured
 from train_jobs.loop.unseen import unseen
 from train_jobs.loop.winners import attempts, records
+from train_jobs.ppo.curves import ends
 from train_jobs.ppo.job import (
     POLICY,
     START,
@@ -127,9 +128,7 @@ class Loop:
             "policy_after": folder / POLICY,
         }
         began = time.monotonic()
-        measured = asyncio.run(
-            self._evaluation(strategy, {arm: folder / name for arm, name in policies.items()})
-        )
+        measured = asyncio.run(self._evaluation(strategy, policies))
         queries, before, after = asyncio.run(self._samples(measured["policy_after"]))
         draws = sum(len(each.draws) for each in measured.values())
         stages = {
@@ -144,7 +143,7 @@ class Loop:
             **baseline["summary"],
             **measuring.summaries(measured, self._settings.reward, self._strangers),
             "gains": measuring.gains(measured),
-            "training": {**measuring.ends(curve), "steps": len(curve), "records": lessons["records"]},
+            "training": {**ends(curve), "steps": len(curve), "records": lessons["records"]},
             "stages": stages,
             "strangers": sorted(self._strangers),
             "seconds": sum(stage["seconds"] for stage in stages.values()),

@@ -125,16 +125,6 @@ def gains(measured: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
     return {name: _gain(measured[name], after) for name in ("policy_before", "search", "sft")}
 
 
-def ends(curve: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Means over the first and the last tenth of a training's curve, five steps at least."""
-    width = max(5, len(curve) // 10)
-    names = ("admission", "reward", "intent", "entropy", "kl", "length", "idle")
-    return {
-        when: {name: sum(row[name] for row in rows) / len(rows) for name in names}
-        for when, rows in (("first", curve[:width]), ("last", curve[-width:]))
-    }
-
-
 def copies(query: Query, text: str) -> bool:
     """Whether a prompt names every subject of its query and quotes its title."""
     asked, written = read_query(query), read(text)

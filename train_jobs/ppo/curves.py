@@ -41,6 +41,16 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def ends(curve: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Means over the first and the last tenth of a training's curve, five steps at least."""
+    width = max(5, len(curve) // 10)
+    names = ("admission", "reward", "intent", "entropy", "kl", "length", "idle")
+    return {
+        when: {name: sum(row[name] for row in rows) / len(rows) for name in names}
+        for when, rows in (("first", curve[:width]), ("last", curve[-width:]))
+    }
+
+
 def _smoothed(values: Sequence[float]) -> list[float]:
     """Means over the last values."""
     windows = (values[max(0, i - _SMOOTH + 1) : i + 1] for i in range(len(values)))
