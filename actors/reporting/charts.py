@@ -34,6 +34,12 @@ def share_curves(
     return Markup("").join([*parts, Markup("</svg>")])
 
 
+def smoothed(values: Sequence[float], width: int = 10) -> list[float]:
+    """Means over the last `width` values."""
+    windows = (values[max(0, i - width + 1) : i + 1] for i in range(len(values)))
+    return [sum(window) / len(window) for window in windows]
+
+
 def _gridline(share: float) -> Markup:
     return Markup(
         '<line class="grid" x1="{:g}" x2="{:g}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Query
-from actors.reporting.charts import share_curves
+from actors.reporting.charts import share_curves, smoothed
 from actors.reporting.page import both, render
 from actors.reporting.views import DrawView, embedded, view
 from actors.vocabulary import phrase
@@ -58,12 +58,7 @@ def _training(curve: Sequence[Mapping[str, Any]]) -> Markup | str:
         return ""
     xs = [row["step"] / curve[-1]["step"] for row in curve]
     shown = {"policy_after": "admission", "search": "intent"}
-    return share_curves(xs, {look: _smoothed([row[name] for row in curve]) for look, name in shown.items()})
-
-
-def _smoothed(values: Sequence[float], width: int = 10) -> list[float]:
-    windows = (values[max(0, i - width + 1) : i + 1] for i in range(len(values)))
-    return [sum(window) / len(window) for window in windows]
+    return share_curves(xs, {look: smoothed([row[name] for row in curve]) for look, name in shown.items()})
 
 
 def pairs(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from actors.reporting.charts import smoothed
+
 _SMOOTH = 10
 _PANELS = (
     ("earned", ("admission", "reward", "intent")),
@@ -30,7 +32,7 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
                 continue
             steps, values = zip(*rows, strict=True)
             (line,) = axes.plot(steps, values, alpha=0.25)
-            axes.plot(steps, _smoothed(values), color=line.get_color(), label=name.replace("_", " "))
+            axes.plot(steps, smoothed(values, _SMOOTH), color=line.get_color(), label=name.replace("_", " "))
         axes.set(title=title, xlabel="step")
         if title == "earned":
             axes.set(ylim=(0, 1.02))
@@ -49,9 +51,3 @@ def ends(curve: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         when: {name: sum(row[name] for row in rows) / len(rows) for name in names}
         for when, rows in (("first", curve[:width]), ("last", curve[-width:]))
     }
-
-
-def _smoothed(values: Sequence[float]) -> list[float]:
-    """Means over the last values."""
-    windows = (values[max(0, i - _SMOOTH + 1) : i + 1] for i in range(len(values)))
-    return [sum(window) / len(window) for window in windows]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from actors.reporting.charts import smoothed
+
 _SMOOTH = 5
 
 
@@ -19,11 +21,11 @@ def draw_curves(curve: Sequence[Mapping[str, Any]], path: Path) -> None:
     loss, training, validation = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
     loss.plot(epochs, [row["loss"] for row in rows], alpha=0.25, color="tab:blue")
-    loss.plot(epochs, _smoothed([row["loss"] for row in rows]), color="tab:blue")
+    loss.plot(epochs, smoothed([row["loss"] for row in rows], _SMOOTH), color="tab:blue")
     loss.set(title="loss", xlabel="epoch", ylim=(0, None))
     for name in _names(rows, "accuracies"):
         seen = [(row["epoch"], row["accuracies"][name]) for row in rows if name in row["accuracies"]]
-        training.plot([x for x, _ in seen], _smoothed([y for _, y in seen], 4 * _SMOOTH), **_look(name))
+        training.plot([x for x, _ in seen], smoothed([y for _, y in seen], 4 * _SMOOTH), **_look(name))
     training.set(title="pair accuracy, training", xlabel="epoch", ylim=(0.45, 1.0))
     for name in _names(watched, "validation"):
         seen = [(row["epoch"], row["validation"][name]) for row in watched if name in row["validation"]]
@@ -42,11 +44,3 @@ def _names(rows: Sequence[Mapping[str, Any]], field: str) -> list[str]:
 
 def _look(name: str) -> dict[str, Any]:
     return {"label": name.replace("_", " "), "linewidth": 2.2 if name == "total" else 1.0}
-
-
-def _smoothed(values: Sequence[float], width: int = _SMOOTH) -> list[float]:
-    """Means over the last `width` values."""
-    return [
-        sum(values[max(0, i - width + 1) : i + 1]) / len(values[max(0, i - width + 1) : i + 1])
-        for i in range(len(values))
-    ]
