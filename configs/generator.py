@@ -18,6 +18,8 @@ class ProceduralSettings(BackendSettings):
     worker: ClassVar[str] = "actors.generator.procedural.worker:ProceduralGenerator"
     long_side: int = Field(default=512, ge=64, le=2048)
     """Longer side of a picture, px."""
+    compression: int = Field(default=1, ge=0, le=9)
+    """Of the PNG files; 0 is fastest, for pictures that nobody keeps."""
 
 
 class HttpGeneratorSettings(BackendSettings):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from actors.errors import BadInput
-from actors.pixels import decode
+from actors.pixels import decode, encode_png
 
 TURNED_RIGHT = 6
 
@@ -41,6 +41,13 @@ def test_a_png_is_seen_as_it_is_stored() -> None:
     exif = Image.Exif()
     exif[0x0112] = TURNED_RIGHT
     assert decode(file_of(halves(), "PNG", exif=exif)).shape == (20, 40, 3)
+
+
+def test_no_compression_is_the_same_picture_in_more_bytes() -> None:
+    pixels = np.tile(np.arange(96, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    plain, small = encode_png(pixels, 0), encode_png(pixels)
+    assert len(plain) > 96 * 64 * 3 > 4 * len(small)
+    assert (decode(plain) == pixels).all() and (decode(small) == pixels).all()
 
 
 def test_sixteen_bits_of_grey_keep_their_tones() -> None:

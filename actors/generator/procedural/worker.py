@@ -39,7 +39,7 @@ class ProceduralGenerator:
         try:
             scene = plan(prompt.text, prompt.aspect, seed)
             pixels = render(scene, self._settings.long_side)
-            sha256 = self._artifacts.put(encode_png(pixels))
+            sha256 = self._artifacts.put(encode_png(pixels, self._settings.compression))
         except (AtelierError, OSError) as error:
             return failure_of(error, stage="generator", item_id=prompt.id)
         return Picture(
