@@ -119,7 +119,7 @@ class LlmPolicySettings(RoomSettings):
 
 PolicyTrainingSettings = TinyPolicySettings | LlmPolicySettings
 _LORA_RATES = {"lr": 2e-5, "critic_lr": 1e-4, "warm_start": 2e-4}
-_WITH_A_CRITIC = {"advantages": "gae", "group": 1, "decay": 1.0, "warm_up": 5}
+_WITH_A_CRITIC = {"advantages": "gae", "group": 1, "decay": 1.0, "warm_up": 5, "smoothing": 0.0}
 _FULL_RATES = {"lr": 1e-6, "critic_lr": 5e-6, "warm_start": 1e-5}
 
 
@@ -153,6 +153,9 @@ class PpoSettings(LoggedSettings):
     kl: KlSettings = KlSettings()
     entropy: float = Field(default=0.03, ge=0)
     """Weight of the entropy bonus."""
+    smoothing: float = Field(default=0.1, ge=0)
+    """Weight of the mean log-probability of allowed tokens, which keeps all of them in reach: an entropy's
+    gradient is lost with the probability. It falls as the rate does. Where none is set, an LLM has 0."""
     discount: float = Field(default=1.0, ge=0, le=1)
     decay: float = Field(default=0.2, ge=0, le=1)
     """GAE's lambda: how much a token hears of what comes later. Where none is set, an LLM has 1."""
@@ -161,10 +164,8 @@ class PpoSettings(LoggedSettings):
     credit: float = Field(default=6.0, ge=0)
     """What a picture's scores are worth together beside that, each at the word that decides its dimension;
     for policies whose tokens are facets."""
-    shared: float = Field(default=0.3, ge=0)
+    shared: float = Field(default=0.5, ge=0)
     """Weight of the whole answer's reward at each word, beside that word's own; for groups with credits."""
-    draft_side: int | None = Field(default=192, ge=64)
-    """Longer side of the pictures that answers are judged by, px; none = as large as in use."""
     correction: float = Field(default=2.0, gt=0)
     """Cap of the importance weights of answers that an older policy, or another engine, has sampled."""
     ahead: int = Field(default=1, ge=0, le=1)

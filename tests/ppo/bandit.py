@@ -13,7 +13,7 @@ from actors.policy.tiny.tokens import Tokens
 from actors.studio import Job
 from actors.vocabulary import read
 from configs.ppo import KlSettings, PpoSettings
-from train_jobs.ppo.start import new, pieces
+from train_jobs.ppo.start import new
 
 WANTED = {"tall": "retro", "square": "flat", "wide": "watercolour"}
 SETTINGS = PpoSettings(
@@ -29,6 +29,7 @@ SETTINGS = PpoSettings(
     group=1,
     decay=1.0,
     entropy=0.01,
+    smoothing=0.0,
     kl=KlSettings(coefficient=0),
     checkpoint_steps=7,
 )
@@ -36,7 +37,7 @@ SETTINGS = PpoSettings(
 
 @cache
 def tokens() -> Tokens:
-    return Tokens(pieces(0), ())
+    return Tokens(())
 
 
 def actor(seed: int = 0) -> CausalLm:

@@ -59,7 +59,9 @@ def test_gradients_are_those_of_the_definition_whatever_the_chunk(case: Case) ->
     found = token_log_probs(leaf, tokens, temperature, allowed, chunk)
     # As in a loss: what has probability 0 is masked away before it is used.
     real = found.log_probs.isfinite()
-    (torch.where(real, found.log_probs, 0.0).sum() + 3 * found.entropy.sum()).backward()
+    (
+        torch.where(real, found.log_probs, 0.0).sum() + 3 * found.entropy.sum() + 2 * found.mean.sum()
+    ).backward()
     rules = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed
     scaled = (logits / temperature).masked_fill(~rules, -math.inf)
     live = rules.any(dim=2, keepdim=True)
@@ -68,21 +70,31 @@ def test_gradients_are_those_of_the_definition_whatever_the_chunk(case: Case) ->
     entropy = -(probabilities * logs).sum(dim=2, keepdim=True)
     chosen = torch.nn.functional.one_hot(tokens, logits.shape[2]).to(logits.dtype)
     wanted = real.unsqueeze(2) * (chosen - probabilities) - 3 * probabilities * (logs + entropy)
+    even = (rules & ~logits.isneginf()).to(logits.dtype)
+    even /= even.sum(dim=2, keepdim=True).clamp(min=1)
+    wanted = wanted + 2 * (even - probabilities * even.any(dim=2, keepdim=True))
     assert leaf.grad is not None
     torch.testing.assert_close(leaf.grad, wanted / temperature, rtol=1e-8, atol=1e-8)
     assert not leaf.grad[~rules].any()
 
 
-@given(cases(), st.booleans(), st.booleans())
+@given(cases(), st.booleans(), st.booleans(), st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_the_gradient_by_hand_is_the_numerical_one(case: Case, of_tokens: bool, of_entropy: bool) -> None:
+def test_the_gradient_by_hand_is_the_numerical_one(
+    case: Case, of_tokens: bool, of_entropy: bool, of_mean: bool
+) -> None:
     logits, tokens, temperature, allowed, chunk = case
     leaf = (logits / logits.abs().max()).requires_grad_()
 
     def outputs(given: Tensor) -> tuple[Tensor, ...]:
         found = token_log_probs(given, tokens, temperature, allowed, chunk)
         real = found.log_probs.masked_fill(found.log_probs.isneginf(), 0.0)
-        asked = ((of_tokens, real), (of_entropy, found.entropy), (True, given.sum()))
+        asked = (
+            (of_tokens, real),
+            (of_entropy, found.entropy),
+            (of_mean, found.mean),
+            (True, given.sum()),
+        )
         return tuple(each for wanted, each in asked if wanted)
 
     assert torch.autograd.gradcheck(outputs, (leaf,))

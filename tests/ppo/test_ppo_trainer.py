@@ -13,6 +13,8 @@ import torch
 
 from actors.contracts import Draw, Failure
 from actors.errors import StageFailed
+from actors.policy.tiny.sampling import pad_left
+from actors.policy.tiny.worker import grammar_of
 from actors.studio import Job
 from actors.vocabulary import read
 from configs.ppo import KlSettings, PpoSettings
@@ -164,3 +166,29 @@ def test_credits_teach_each_word_by_itself(advantages: str) -> None:
 
     assert learnt(6.0) > 0.8
     assert learnt(0.0) < 0.4
+
+
+def test_smoothing_keeps_every_word_in_reach() -> None:
+    """An entropy bonus cannot: its gradient fades with the probability."""
+
+    def rarest(**update: float) -> float:
+        settings = bandit.SETTINGS.model_copy(update={"steps": 40, "lr": 1e-2, **update})
+        actor, asked = bandit.actor(), [bandit.queries(0)]
+        actor.load_state_dict(train(settings).actor)
+        ids, mask = pad_left([bandit.tokens().query(query) for query in asked], bandit.tokens().pad)
+        usable = grammar_of(bandit.tokens(), asked).after(torch.tensor([bandit.tokens().pad]))
+        with torch.no_grad():
+            logits = actor(ids, mask, last=1)[0][:, -1].masked_fill(~usable, -torch.inf)
+        return float(logits.softmax(-1)[usable].min())
+
+    without, with_it = rarest(entropy=0.05), rarest(smoothing=0.3)
+    assert with_it > 5 * without
+
+
+def test_a_step_tells_what_it_cost_and_what_it_learnt_from() -> None:
+    state = train(bandit.SETTINGS.model_copy(update={"steps": 3}))
+    for row in state.progress.curve:
+        assert 0 <= row["score_min"] <= row["reward"] + row["admission"] <= row["score_max"] <= 2
+        assert row["advantage_std"] > 0 and row["return_std"] > 0
+        assert 0 < row["learning_seconds"] <= row["seconds"] and row["sampling_seconds"] > 0
+        assert row["tokens_per_second"] > 0

@@ -19,12 +19,14 @@ CHUNK = 2**24
 
 @dataclass(frozen=True)
 class TokenLogProbs:
-    """[sequences, tokens] each, float32 or better; both carry gradients."""
+    """[sequences, tokens] each, float32 or better; all carry gradients."""
 
     log_probs: Tensor
     """Of the chosen tokens, nats; -inf of a token that is not allowed."""
     entropy: Tensor
     """Of the distribution over the vocabulary, nats, 0 or more; 0 where no token is allowed."""
+    mean: Tensor
+    """Log-probability of an allowed token that is not impossible, on average, nats; 0 where there is none."""
 
 
 def token_log_probs(
@@ -55,41 +57,47 @@ def token_log_probs(
 
 
 class _Said(torch.autograd.Function):
-    """Log-probabilities and entropies, their gradient by hand: nothing as large as the logits is kept for it.
+    """Log-probabilities and more of them, their gradient by hand: nothing as large as the logits is kept.
 
-    With p the probabilities, the logits' gradient is (chosen - p) / temperature of a log-probability, and
-    -p (log p + entropy) / temperature of an entropy.
+    With p the probabilities, the logits' gradient is (chosen - p) / temperature of a log-probability,
+    -p (log p + entropy) / temperature of an entropy, and (1 / n - p) / temperature of the mean over n tokens.
     """
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, chosen: Tensor, allowed: Tensor | None, temperature: float, chunk: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         log_probs = torch.empty(chosen.shape, dtype=_wide(logits), device=logits.device)
-        entropy = torch.empty_like(log_probs)
+        entropy, mean = torch.empty_like(log_probs), torch.empty_like(log_probs)
         for part in _parts(logits.shape, chunk):
             scaled = _scaled(logits, allowed, temperature, part)
             token = chosen[part].unsqueeze(-1)
             impossible = scaled.gather(-1, token).squeeze(-1).isneginf()
-            dead = scaled.amax(dim=-1).isneginf()
+            free = ~scaled.isneginf()
+            count = free.sum(dim=-1)
             every = _normed(scaled)
             log_probs[part] = every.gather(-1, token).squeeze(-1).masked_fill(impossible, -math.inf)
-            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(dead, 0.0)
+            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(count == 0, 0.0)
+            mean[part] = (every * free).sum(dim=-1) / count.clamp(min=1)
         ctx.save_for_backward(logits, chosen, allowed, log_probs, entropy)
         ctx.temperature, ctx.chunk = temperature, chunk
         ctx.set_materialize_grads(False)
-        return log_probs, entropy
+        return log_probs, entropy, mean
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None) -> tuple[Any, ...]:
+    def backward(
+        ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None, of_mean: Tensor | None
+    ) -> tuple[Any, ...]:
         logits, chosen, allowed, log_probs, entropy = ctx.saved_tensors
         # What is impossible stays so whatever the logits; an entropy of 0 is at its least, or of no token.
         first = None if of_log_probs is None else of_log_probs.masked_fill(log_probs.isneginf(), 0.0)
         second = None if of_entropy is None else of_entropy.masked_fill(entropy == 0, 0.0)
         gradient = torch.empty_like(logits)
         for part in _parts(logits.shape, ctx.chunk):
-            every = _normed(_scaled(logits, allowed, ctx.temperature, part))
+            scaled = _scaled(logits, allowed, ctx.temperature, part)
+            even = None if of_mean is None else _even(scaled)
+            every = _normed(scaled)
             share = every.exp()
             if second is None:
                 slope = torch.zeros_like(share)
@@ -98,6 +106,9 @@ class _Said(torch.autograd.Function):
             if first is not None:
                 weight = first[part].unsqueeze(-1)
                 slope.addcmul_(share, weight, value=-1).scatter_add_(-1, chosen[part].unsqueeze(-1), weight)
+            if of_mean is not None and even is not None:
+                live = even.any(dim=-1, keepdim=True)
+                slope.addcmul_((even - share).mul_(live), of_mean[part].unsqueeze(-1))
             gradient[part] = slope.div_(ctx.temperature)
         return gradient, None, None, None, None
 
@@ -120,6 +131,12 @@ def _scaled(logits: Tensor, allowed: Tensor | None, temperature: float, part: tu
 def _normed(scaled: Tensor) -> Tensor:
     """Log-probabilities, all finite: 0 * -inf is NaN, and so is the softmax of a row that is all -inf."""
     return scaled.clamp_(min=torch.finfo(scaled.dtype).min).log_softmax(dim=-1)
+
+
+def _even(scaled: Tensor) -> Tensor:
+    """The uniform distribution over what is not impossible; 0 where nothing is possible."""
+    free = ~scaled.isneginf()
+    return free / free.sum(dim=-1, keepdim=True).clamp(min=1).to(scaled.dtype)
 
 
 def _wide(logits: Tensor) -> torch.dtype:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -36,12 +36,28 @@ _ANSWERS = ("ids", "mask", "logprobs")
 _WAITING = (*_ANSWERS, "versions")
 
 
+@dataclass
+class Stopwatch:
+    """How long something took."""
+
+    seconds: float = 0.0
+
+    async def of(self, work: Awaitable[Rollout]) -> Rollout:
+        """The result of the work, which is timed."""
+        began = time.monotonic()
+        try:
+            return await work
+        finally:
+            self.seconds = time.monotonic() - began
+
+
 @dataclass(frozen=True)
 class Pending:
     """A step's answers that are being sampled, drawn and judged."""
 
     rollout: asyncio.Task[Rollout]
     draws: asyncio.Task[list[Draw | Failure]]
+    sampling: Stopwatch
 
     async def end(self) -> None:
         """Give both up."""
@@ -130,13 +146,18 @@ class Trainer:
             for name, value in optimiser_tensors(optimiser, self._names[kind]).items()
         }
         return PolicyState(
-            self._progress, **self._networks.tensors(), optimisers=moments, waiting=self._gathered()
+            self._progress,
+            **self._networks.tensors(),
+            optimisers=moments,
+            waiting=self._gathered(),
         )
 
     async def _begin(self, step: int) -> Pending:
         """Have a batch sampled, unless a checkpoint had it, and drawn."""
         found = self._waiting.pop(step, None)
-        rollout = asyncio.ensure_future(self._sampled(step) if found is None else _given(found))
+        sampling = Stopwatch()
+        sampled = self._roller.sample(step) if found is None else _given(found)
+        rollout = asyncio.ensure_future(sampling.of(sampled))
         if not self._speech.elsewhere:
             await rollout  # while the networks learn, nobody may sample from them
 
@@ -144,10 +165,7 @@ class Trainer:
             jobs = self._roller.jobs(await rollout)
             return await self._rate(jobs) if jobs else []
 
-        return Pending(rollout, asyncio.ensure_future(rated()))
-
-    async def _sampled(self, step: int) -> Rollout:
-        return await self._roller.sample(step)
+        return Pending(rollout, asyncio.ensure_future(rated()), sampling)
 
     async def _advance(self, pending: Pending) -> None:
         began = time.monotonic()
@@ -160,12 +178,20 @@ class Trainer:
             first = next((failure for failure in failures if failure is not None), None)
             raise StageFailed(f"no answer of step {rollout.step} could be judged; the first: {first}")
         # The event loop stays free, so that what draws and judges is fed while a batch is learnt from.
+        learning = time.monotonic()
         metrics = await asyncio.to_thread(self._learner.learn, batch, rollout.step)
         self._learner.settle(metrics["kl"], self._settings.batch)
-        seconds = time.monotonic() - began
+        ended = time.monotonic()
+        times = {
+            "idle": waited / (ended - began),
+            "seconds": ended - began,
+            "sampling_seconds": pending.sampling.seconds,
+            "learning_seconds": ended - learning,
+            "tokens_per_second": metrics["length"] * self._settings.batch / (ended - learning),
+        }
         self._progress.step = rollout.step + 1
         self._progress.draws += self._settings.batch
-        row = {**told, **metrics, "idle": waited / seconds, "seconds": seconds}
+        row = {**told, **metrics, **times}
         self._progress.curve.append({"step": self._progress.step, **row})
         self._watch(self._progress.step, self._settings.steps, row)
 

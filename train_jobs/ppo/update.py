@@ -144,7 +144,8 @@ class Learner:
         if batch.credits is not None:
             rewards = rewards + seen(batch.credits, mask)
         estimate = self._estimate(batch, rewards, values)
-        advantages = whiten(estimate.advantages, mask, self._moments(estimate.advantages, mask))
+        spread = self._moments(estimate.advantages, mask)
+        advantages = whiten(estimate.advantages, mask, spread)
         weights = importance_weights(old, batch.sampled, mask, settings.correction)
         whole = self._whole(mask)
         means = {
@@ -155,10 +156,22 @@ class Learner:
             "mismatch_kl": (mismatch_kl(old, batch.sampled, mask, whole), 1),
         }
         metrics = {name: self._total(value) / max(1, over) for name, (value, over) in means.items()}
+        returns = self._moments(estimate.returns, mask)
+        scores = batch.scores[mask.any(1)].tolist()
+        ends = self._ranks.gather(
+            torch.tensor([min(scores, default=math.inf), -max(scores, default=-math.inf)])
+        )
+        lowest, highest = torch.stack(ends).amin(0).tolist()
+        metrics |= {
+            "score_min": lowest,
+            "score_max": -highest,
+            "advantage_std": math.sqrt(spread.variance),
+            "return_mean": returns.mean,
+            "return_std": math.sqrt(returns.variance),
+        }
         if self._valued:
-            metrics["explained_variance"] = explained_variance(
-                self._moments(estimate.returns - values, mask), self._moments(estimate.returns, mask)
-            )
+            left = self._moments(estimate.returns - values, mask)
+            metrics["explained_variance"] = explained_variance(left, returns)
         return Known(old, weights, values, estimate.returns, advantages), metrics
 
     def _estimate(self, batch: Batch, rewards: Tensor, values: Tensor) -> Estimate:
@@ -255,6 +268,9 @@ class Learner:
         total = loss.total
         if settings.entropy:
             total = total - settings.entropy * aggregate(said.entropy, mask, whole)
+        if settings.smoothing:
+            smoothing = settings.smoothing * rate_at(self._now, settings)
+            total = total - smoothing * aggregate(said.mean, mask, whole)
         total.backward()  # type: ignore[no-untyped-call]
         shares = [
             loss.total.detach(),

@@ -139,7 +139,8 @@ class LlmNetworks:
         with self._body.speaking(kind) as causal, self._casting():
             logits = self._call(causal, ids, seen, chosen.shape[1]).logits
         said = token_log_probs(logits, chosen)
-        return TokenLogProbs(_wide(said.log_probs.cpu(), texts), _wide(said.entropy.cpu(), texts))
+        told = (said.log_probs, said.entropy, said.mean)
+        return TokenLogProbs(*(_wide(each.cpu(), texts) for each in told))
 
     def _rows(self, texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
         """Queries with all of their answers but the last token; where they are seen; and the answers."""
