@@ -23,7 +23,7 @@ from actors.studio import Job
 from actors.vocabulary import keys
 from configs.load import load
 from train_jobs.ppo.job import made_queries
-from train_jobs.ppo.start import new, pieces
+from train_jobs.ppo.start import new
 from train_jobs.ppo.trainer import Trainer
 
 WARM = 2
@@ -33,7 +33,7 @@ WARM = 2
 def idle(ahead: int, steps: int, latency_s: float) -> dict[str, float]:
     """Share of the time in which the trainer waited, and seconds a step."""
     settings = load("embedded", [f"ppo.ahead={ahead}", f"ppo.steps={steps + WARM}"], environ={}).ppo
-    tokens = Tokens(pieces(0), keys("subject"))
+    tokens = Tokens(keys("subject"))
 
     async def rate(jobs: Sequence[Job]) -> list[Draw | Failure]:
         await asyncio.sleep(latency_s)

@@ -17,7 +17,7 @@ from train_jobs.loop import measuring
 from train_jobs.loop.measuring import Measured, copies, drawn, measure, summaries, tail
 from train_jobs.loop.unseen import unseen
 from train_jobs.loop.winners import attempts, records
-from train_jobs.ppo.start import new, pieces
+from train_jobs.ppo.start import new
 
 QUERY = Query.of("a lighthouse at night", title="Home")
 STRATEGY = default_strategy()
@@ -128,10 +128,7 @@ def test_drawn_keeps_the_order_and_tells(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_all_ways_meet_the_same_queries_with_the_same_seeds(tmp_path: Path) -> None:
     familiar = keys("subject")
-    found = pieces(0)
-    found.save(str(tmp_path / "pieces.json"))
-    model = new(Tokens(found, familiar), 0)
-    save(tmp_path / "policy", model, tmp_path / "pieces.json", familiar, {})
+    save(tmp_path / "policy", new(Tokens(familiar), 0), familiar, {})
     settings = load("embedded", ["loop.draws=2", "loop.best_of=3"])
     data = unseen(8, 2, frozenset())
     seeds: dict[str, set[int]] = {}

@@ -8,7 +8,7 @@ import pytest
 from actors.artifacts import Artifacts
 from actors.contracts import Prompt, Query, Recall, Strategy
 from actors.errors import BadInput
-from actors.policy.tiny.checkpoint import CARD, PIECES, WEIGHTS, load
+from actors.policy.tiny.checkpoint import CARD, WEIGHTS, load
 from actors.policy.tiny.worker import Tiny
 from configs.policy import TinySettings
 from tests.policy.tiny_kit import folder, queries
@@ -58,7 +58,6 @@ def test_a_saved_policy_is_the_same(saved: Path, tmp_path: Path) -> None:
         (lambda at: (at / CARD).write_text("{}"), r"policy\.json: no card of a policy"),
         (lambda at: (at / WEIGHTS).unlink(), r"policy\.safetensors: cannot be read"),
         (lambda at: (at / WEIGHTS).write_bytes(b"\x80\x04pickle"), "pickled weights"),
-        (lambda at: (at / PIECES).write_text("[]"), r"pieces\.json: "),
         (lambda at: _edit(at, "version", "tiny-00000000"), "not the one that policy.json was saved with"),
         (lambda at: _edit(at, "familiar", ["unicorn"]), "unicorn"),
         (lambda at: _shape(at, "vocabulary", 700), "the policy knows 700 tokens"),

@@ -10,14 +10,14 @@ from actors.policy import grammar
 from actors.policy.tiny.checkpoint import save
 from actors.policy.tiny.model import CausalLm
 from actors.policy.tiny.tokens import Tokens
-from train_jobs.ppo.start import new, pieces
+from train_jobs.ppo.start import new
 
 FAMILIAR = ("moon", "lake", "pagoda", "cat")
 
 
 @cache
 def tokens() -> Tokens:
-    return Tokens(pieces(0), FAMILIAR)
+    return Tokens(FAMILIAR)
 
 
 def model(seed: int = 0) -> CausalLm:
@@ -31,6 +31,5 @@ def queries(count: int, seed: int = 0) -> list[Query]:
 def folder(path: Path, seed: int = 0) -> Path:
     """A saved policy."""
     path.mkdir(exist_ok=True)
-    tokens()._pieces.save(str(path / "made.json"))
-    save(path / "policy", model(seed), path / "made.json", FAMILIAR, {"note": "random"})
+    save(path / "policy", model(seed), FAMILIAR, {"note": "random"})
     return path / "policy"

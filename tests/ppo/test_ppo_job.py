@@ -13,6 +13,7 @@ from actors.contracts import DistillRecord, Draw, Failure, Picture, Prompt, Quer
 from actors.errors import BadInput
 from actors.policy import grammar
 from actors.policy.expander import default_strategy, engineer, write
+from actors.policy.tiny.tokens import OPEN
 from actors.policy.tiny.worker import Tiny
 from actors.studio import Job
 from actors.vocabulary import keys, read_query
@@ -107,7 +108,7 @@ def test_lessons_are_what_the_prompt_adds() -> None:
         policy_version="p",
     )
     made = record(query).model_copy(update={"prompt": prompt})
-    assert lesson_of(made).values == {"palette": "cool"}, "what is said twice teaches nothing"
+    assert lesson_of(made).values == {"palette": "cool", "time": OPEN}, "what is said twice teaches nothing"
     assert len(distinct([lesson_of(made), lesson_of(made), lesson_of(RECORDS[0])])) == 2
 
 

@@ -50,7 +50,7 @@ from train_jobs.ppo.job import (
     untaught,
 )
 from train_jobs.ppo.lessons import read_records
-from train_jobs.ppo.rating import drafts, raters
+from train_jobs.ppo.rating import raters
 from train_jobs.training.publishing import CURVE
 
 SEARCH, LESSONS = "search", "lessons"
@@ -200,7 +200,7 @@ class Loop:
         jobs = attempts(queries, strategy, room.attempts, room.seed)
 
         async def draw() -> list[DistillRecord]:
-            async with raters(drafts(self._settings)) as rate:
+            async with raters(self._settings) as rate:
                 tell = functools.partial(self._progress, "lessons, draws")
                 return records(jobs, await measuring.drawn(rate, jobs, tell), strategy)
 

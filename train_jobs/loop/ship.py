@@ -33,7 +33,7 @@ def ship(run: Path, folder: Path = FOLDER) -> str:
     }
     card = {**loaded.card, "reached": reached, "budget": summary.get("budget")}
     folder.mkdir(parents=True, exist_ok=True)
-    return checkpoint.save(folder, loaded.model, made / checkpoint.PIECES, loaded.familiar, card)
+    return checkpoint.save(folder, loaded.model, loaded.familiar, card)
 
 
 def main() -> None:

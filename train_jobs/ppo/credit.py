@@ -22,10 +22,11 @@ def credits(
     order: Sequence[Facet],
     said: Sequence[Facet | None],
 ) -> list[float]:
-    """A credit for each token of an answer; together the weighted mean of the dimensions' scores, 0..1.
+    """A credit for each token of an answer: shares of the weighted mean of the dimensions' scores, 0..1.
 
     A dimension's share goes to the token at which its facet was decided: the facet's own, or where it was
-    passed over the one that came in its stead. What the answer did not decide goes to its last token.
+    passed over the one that came in its stead. What no word of the answer decided goes to each of them: a
+    style that the query names is hard to recognise in some layouts and palettes.
 
     Args:
         scores: of the dimensions that were judged, 0..1.
@@ -39,8 +40,10 @@ def credits(
     total = sum(present.values())
     places = [len(order) if facet is None else order.index(facet) for facet in said]
     for name, weight in present.items():
-        facet, at = _SHOWS.get(name), len(said) - 1
-        if facet is not None and facet not in named:
-            at = next((token for token, place in enumerate(places) if place >= order.index(facet)), at)
-        shares[at] += weight * scores[name] / total
+        facet, share = _SHOWS.get(name), weight * scores[name] / total
+        if facet is None or facet in named:
+            shares = [each + share for each in shares]
+            continue
+        at = next((token for token, place in enumerate(places) if place >= order.index(facet)), len(said) - 1)
+        shares[at] += share
     return shares

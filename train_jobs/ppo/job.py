@@ -18,7 +18,7 @@ import torch
 from actors.contracts import ASPECTS, DistillRecord, Lang, Query, content_id
 from actors.errors import BadInput
 from actors.policy import grammar
-from actors.policy.tiny.checkpoint import CARD, PIECES, load, save
+from actors.policy.tiny.checkpoint import CARD, load, save
 from actors.policy.tiny.model import CausalLm
 from actors.policy.tiny.tokens import Tokens
 from actors.vocabulary import keys, read_query
@@ -26,9 +26,9 @@ from configs.ppo import LlmPolicySettings, PpoSettings
 from configs.schema import Settings
 from train_jobs.ppo.lessons import distinct, lesson_of
 from train_jobs.ppo.policies import Networks, Speech
-from train_jobs.ppo.rating import drafts, raters
+from train_jobs.ppo.rating import raters
 from train_jobs.ppo.rollout import Queries
-from train_jobs.ppo.start import new, pieces
+from train_jobs.ppo.start import new
 from train_jobs.ppo.state import PolicyState
 from train_jobs.ppo.trainer import Trainer
 from train_jobs.ppo.warm_start import warm_start
@@ -100,7 +100,7 @@ def begin(settings: PpoSettings, records: Sequence[DistillRecord], folder: Path,
         lambda step, steps, metrics: tell("warm start, steps", step, steps),
     )
     about = {"lessons": len(lessons), "stage": "warm start"}
-    save(made, loaded.model, raw / PIECES, loaded.familiar, about)
+    save(made, loaded.model, loaded.familiar, about)
     return made
 
 
@@ -113,10 +113,8 @@ def untaught(settings: PpoSettings, folder: Path) -> Path:
         return made
     made.mkdir(parents=True, exist_ok=True)
     familiar = tuple(key for key in keys("subject") if key not in strangers(settings.strangers))
-    found = pieces(settings.seed)
-    found.save(str(made / PIECES))
-    model = new(Tokens(found, familiar), settings.seed)
-    save(made, model, made / PIECES, familiar, {"stage": "untaught"})
+    model = new(Tokens(familiar), settings.seed)
+    save(made, model, familiar, {"stage": "untaught"})
     return made
 
 
@@ -163,7 +161,7 @@ def finish(settings: PpoSettings, start: Path, state: PolicyState, folder: Path)
         return llm.finish(settings.policy, start, state.actor, folder / POLICY, about)
     loaded = load(start)
     loaded.model.load_state_dict(state.actor)
-    save(folder / POLICY, loaded.model, start / PIECES, loaded.familiar, about)
+    save(folder / POLICY, loaded.model, loaded.familiar, about)
     return folder / POLICY
 
 
@@ -193,7 +191,7 @@ async def _train(
 ) -> PolicyState:
     torch.set_num_threads(settings.ppo.threads)
     actor, tokens = _opened(settings.ppo, start, folder, ranks, watch)
-    async with raters(drafts(settings), ranks) as rate:
+    async with raters(settings, ranks) as rate:
         trainer = Trainer(
             settings.ppo,
             actor,

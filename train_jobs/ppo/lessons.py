@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from actors.contracts import DistillRecord, Query
 from actors.errors import BadInput
-from actors.policy.tiny.tokens import WRITTEN
+from actors.policy.tiny.tokens import OPEN, WRITTEN
 from actors.vocabulary import Facet, read, read_query
 
 
@@ -26,6 +26,8 @@ def lesson_of(record: DistillRecord) -> Lesson:
     """What a winner's prompt says that its query does not."""
     asked, written = read_query(record.query), read(record.prompt.text)
     found = {facet: written.keys(facet) for facet in WRITTEN if not asked.keys(facet)}
+    if found.get("time") == ():
+        found["time"] = (OPEN,)
     return Lesson(record.query, {facet: values[0] for facet, values in found.items() if len(values) == 1})
 
 

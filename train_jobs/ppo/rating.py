@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Failure
@@ -32,7 +33,7 @@ class Earned:
     intent: bool
     """Whether the picture shows what was asked for."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Of each dimension, 0..1; none where a gate failed."""
+    """Of each dimension, 0..1; none of a prompt that was refused."""
 
 
 class StudioRater:
@@ -47,7 +48,10 @@ class StudioRater:
     async def rate(self, jobs: Sequence[Job]) -> list[Draw | Failure]:
         """One draw a job."""
         if self._studio is None:
-            settings = self._settings.model_copy(update={"policy": ExpanderSettings()})
+            generator, update = self._settings.generator, dict[str, Any](policy=ExpanderSettings())
+            if isinstance(generator, ProceduralSettings):
+                update["generator"] = generator.model_copy(update={"compression": 0})
+            settings = self._settings.model_copy(update=update)
             roles = await self._open.enter_async_context(in_process(settings, self._pictures, scorer=False))
             self._studio = Studio(roles, self._settings.reward)
         draws = await self._studio.evaluate(jobs)
@@ -68,17 +72,7 @@ def earned(draw: Draw | Failure) -> Earned | None:
         return Earned(0.0, False, False) if failure.kind == "Refused" else None
     assert isinstance(draw, Draw) and draw.reward is not None
     reward = draw.reward
-    scores = reward.parts if reward.passed else {}
-    return Earned(reward.value, draw.admitted, reward.gates.get("intent", True), scores)
-
-
-def drafts(settings: Settings) -> Settings:
-    """Settings under which pictures are drawn as small as training wants them."""
-    side, generator = settings.ppo.draft_side, settings.generator
-    if side is None or not isinstance(generator, ProceduralSettings):
-        return settings
-    smaller = generator.model_copy(update={"long_side": min(side, generator.long_side)})
-    return settings.model_copy(update={"generator": smaller})
+    return Earned(reward.value, draw.admitted, reward.gates.get("intent", True), reward.parts)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A tiny policy's folder: `policy.safetensors`, `pieces.json` (byte pairs), and `policy.json` about both."""
+"""A tiny policy's folder: `policy.safetensors`, and `policy.json` about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from actors.policy.tiny.model import Architecture, CausalLm
 from actors.policy.tiny.tokens import Tokens
 from actors.tensors import fill, read_tensors
 
-WEIGHTS, PIECES, CARD = "policy.safetensors", "pieces.json", "policy.json"
+WEIGHTS, CARD = "policy.safetensors", "policy.json"
 
 
 class PolicyCard(Contract):
@@ -46,9 +46,7 @@ class LoadedPolicy:
     card: dict[str, Any]
 
 
-def save(
-    folder: Path, model: CausalLm, pieces: Path, familiar: tuple[str, ...], card: Mapping[str, Any]
-) -> str:
+def save(folder: Path, model: CausalLm, familiar: tuple[str, ...], card: Mapping[str, Any]) -> str:
     """Write a policy's folder, weights as float16, and return its version; same weights, same version.
 
     Raises:
@@ -71,7 +69,6 @@ def save(
     )
     files = {
         WEIGHTS: data,
-        PIECES: pieces.read_bytes(),
         CARD: (about.model_dump_json(indent=1) + "\n").encode("utf-8"),
     }
     replace_files(folder, files)
@@ -82,7 +79,7 @@ def load(folder: Path) -> LoadedPolicy:
     """Read a policy's folder.
 
     Raises:
-        BadInput: a file is missing, damaged or pickled; weights, byte pairs and words do not belong together.
+        BadInput: a file is missing, damaged or pickled; weights and vocabulary do not belong together.
     """
     about = _read_card(folder / CARD)
     shape = Architecture(**{name: _number(value) for name, value in about.architecture.items()})
@@ -92,11 +89,11 @@ def load(folder: Path) -> LoadedPolicy:
         raise BadInput(
             f"{folder / WEIGHTS}: not the one that {CARD} was saved with; copy or save the whole folder"
         )
-    tokens = Tokens.load(folder / PIECES, about.familiar)
+    tokens = Tokens(about.familiar)
     if tokens.size != shape.vocabulary:
         raise BadInput(
-            f"{folder}: the policy knows {shape.vocabulary} tokens, {PIECES} and the vocabulary make "
-            f"{tokens.size}; accepted: byte pairs and words that the policy was trained with"
+            f"{folder}: the policy knows {shape.vocabulary} tokens, the vocabulary makes {tokens.size}; "
+            "accepted: a policy that was trained with this vocabulary"
         )
     model = CausalLm(shape)
     fill(model, tensors, folder / WEIGHTS)
@@ -108,8 +105,7 @@ def _read_card(path: Path) -> PolicyCard:
         return PolicyCard.model_validate(json.loads(path.read_text("utf-8")))
     except OSError as error:
         raise BadInput(
-            f"{path}: cannot be read ({error.strerror}); accepted: a folder that holds {WEIGHTS}, {PIECES} "
-            f"and {CARD}"
+            f"{path}: cannot be read ({error.strerror}); accepted: a folder that holds {WEIGHTS} and {CARD}"
         ) from None
     except (ValidationError, ValueError) as error:
         problem = " ".join(str(error).split())

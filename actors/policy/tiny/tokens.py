@@ -1,83 +1,66 @@
-"""Queries and answers as tokens: one token a facet word in either language, byte pairs for unknown words.
+"""Queries and answers as tokens: one token a facet word in either language.
 
-A query is `language, frame, facet words, unknown words, title or none`; words without meaning of their own
-are not read. An answer is a value for each facet of `WRITTEN` that the query leaves open, in that order, and
-the end. The query's own words are not answered again: the prompt quotes them.
+A query is `language, frame, facet words, title or none`, facet by facet whatever the sentence; other words
+are not read, since no training tells what they are worth. An answer is a value for each facet of `WRITTEN`
+that the query leaves open, in that order, and the end. The query's own words, known or not, are not answered
+again: the prompt quotes them.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from actors.context import shape_of
-from actors.contracts import Query
+from actors.contracts import ASPECTS, Query
 from actors.errors import BadInput
 from actors.vocabulary import FACETS, Facet, Reading, keys, kinds, read_query
 
-WRITTEN: tuple[Facet, ...] = ("style", "palette", "layout", "light", "density")
-"""Facets that an answer decides, in its order."""
+WRITTEN: tuple[Facet, ...] = ("layout", "palette", "time", "style", "light", "density")
+"""Facets that an answer decides, in its order: a style after what it has to be recognised in."""
+OPEN = "open"
+"""What an answer decides for a time of day that is left open: nothing is said of it."""
 LONGEST_ANSWER = len(WRITTEN) + 1
-LONGEST_QUERY = 48
-"""Byte pairs that are read of a query's unknown words; facet words are always read."""
 _SPECIAL = ("pad", "start", "answer", "end", "not", "subject", "further subject", "title")
-_FRAMES = ("en", "zh", "tall", "square", "wide")
+_FRAMES = ("en", "zh", "tall", "square", "wide", *(f"aspect={aspect}" for aspect in ASPECTS))
 
 
 class Tokens:
-    """The vocabulary: special tokens, frames, facet words, then byte pairs.
+    """The vocabulary: special tokens, frames, kinds of subjects, facet words.
 
     Args:
-        pieces: a `tokenizers.Tokenizer` of byte pairs.
         familiar: subjects that the policy was trained on; of any other only the kind is read.
 
     Raises:
         BadInput: a familiar subject is not in the vocabulary.
     """
 
-    def __init__(self, pieces: Any, familiar: Sequence[str]) -> None:
+    def __init__(self, familiar: Sequence[str]) -> None:
         if strange := set(familiar) - set(keys("subject")):
             raise BadInput(f"{', '.join(sorted(strange))}: no subject of the vocabulary")
         kind = sorted({f"kind={name}" for name in kinds().values()})
-        names = [*_SPECIAL, *_FRAMES, *kind, *(f"{facet}={key}" for facet in FACETS for key in keys(facet))]
+        words = [f"{facet}={key}" for facet in FACETS for key in keys(facet)]
+        names = [*_SPECIAL, *_FRAMES, *kind, *words, f"time={OPEN}"]
         self._ids = {name: number for number, name in enumerate(names)}
-        self._pieces, self._familiar = pieces, frozenset(familiar)
+        self._familiar = frozenset(familiar)
         self._values: dict[int, tuple[Facet, str]] = {
             self._ids[f"{facet}={key}"]: (facet, key) for facet in WRITTEN for key in keys(facet)
-        }
+        } | {self._ids[f"time={OPEN}"]: ("time", OPEN)}
         self.pad, self.end = self._ids["pad"], self._ids["end"]
-        self.size: int = len(names) + pieces.get_vocab_size()
-
-    @classmethod
-    def load(cls, pieces: Path, familiar: Sequence[str]) -> Tokens:
-        """From a file of the `tokenizers` library.
-
-        Raises:
-            BadInput: the file cannot be read.
-        """
-        from tokenizers import Tokenizer
-
-        try:
-            return cls(Tokenizer.from_file(str(pieces)), familiar)
-        except Exception as error:  # the library raises its base class
-            raise BadInput(f"{pieces}: {error}; accepted: a tokenizer.json with byte pairs") from None
+        self.size = len(names)
 
     def query(self, query: Query, blur: random.Random | None = None) -> list[int]:
         """The tokens of a query, up to where its answer begins.
 
         Args:
-            blur: in training, draws which stray words come in, and of which subjects only the kind is read,
-                so that the policy leans on no unknown word, and knows what to do with an unfamiliar subject.
+            blur: in training, draws of which subjects only the kind is read, so that the policy knows what
+                to do with an unfamiliar one.
         """
         reading = read_query(query)
-        head = [self._ids[name] for name in ("start", query.lang, shape_of(query.aspect))]
-        words = self._words(" ".join(reading.unknown))[:LONGEST_QUERY]
-        if blur is not None and blur.random() < BLUR:
-            words += [blur.randrange(len(self._ids), self.size) for _ in range(blur.randint(1, STRAY))]
+        frame = ("start", query.lang, shape_of(query.aspect), f"aspect={query.aspect}")
+        head = [self._ids[name] for name in frame]
         title = [self._ids["title"]] if reading.title is not None else []
-        return [*head, *self._mentions(reading, blur), *words, *title, self._ids["answer"]]
+        return [*head, *self._mentions(reading, blur), *title, self._ids["answer"]]
 
     def answer(self, values: Mapping[Facet, str]) -> list[int]:
         """The tokens of an answer, its end included."""
@@ -86,7 +69,8 @@ class Tokens:
     def values(self, answer: Sequence[int]) -> dict[Facet, str]:
         """What an answer pins down; what follows its end does not count."""
         written = answer[: answer.index(self.end)] if self.end in answer else answer
-        return dict(self._values[token] for token in written if token in self._values)
+        found = (self._values[token] for token in written if token in self._values)
+        return {facet: key for facet, key in found if key != OPEN}
 
     def facets(self, answer: Sequence[int]) -> list[Facet | None]:
         """The facet that each token of an answer is about; None for any other, as the end."""
@@ -121,7 +105,7 @@ class Tokens:
 
     def _mentions(self, reading: Reading, blur: random.Random | None) -> Iterator[int]:
         named: set[str] = set()
-        for mention in reading.mentions:
+        for mention in sorted(reading.mentions, key=lambda mention: FACETS.index(mention.facet)):
             if mention.negated:
                 yield self._ids["not"]
             if mention.facet == "subject":
@@ -133,13 +117,6 @@ class Tokens:
                     continue
             yield self._ids[f"{mention.facet}={mention.key}"]
 
-    def _words(self, text: str) -> list[int]:
-        first = len(self._ids)
-        return [first + piece for piece in self._pieces.encode(text.strip()).ids]
-
 
 BLUR = 0.5
-"""Share of queries that a blurred reading puts stray words into, and of familiar subjects that it takes for
-unfamiliar ones."""
-STRAY = 3
-"""Most stray words."""
+"""Share of familiar subjects that a blurred reading takes for unfamiliar ones."""
