@@ -26,7 +26,7 @@ DEMO = "demo"
 def loop(
     shell: Shell,
     budget: Annotated[
-        str, typer.Option(help="How much is spent: demo (8 minutes), full (3 hours), or a YAML file.")
+        str, typer.Option(help="How much is spent: demo (8 minutes), full (an hour), or a YAML file.")
     ] = DEMO,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: a new one in runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

@@ -126,7 +126,7 @@ def test_settings_of_a_language_model(tmp_path: Path) -> None:
         return load("embedded", named, environ={}).ppo
 
     assert (room().lr, room().critic_lr, room().warm_start.lr) == (2e-5, 1e-4, 2e-4)
-    assert (room().advantages, room().group, room().decay) == ("gae", 1, 1.0)
+    assert (room().advantages, room().group, room().decay, room().smoothing) == ("gae", 1, 1.0, 0.0)
     assert (room("ppo.policy.lora=null").lr, room("ppo.lr=0.1").lr) == (1e-6, 0.1)
     assert load("embedded", environ={}).ppo.lr == 1e-3
     assert PpoSettings.model_validate(room("ppo.lr=0.1").model_dump(mode="json")) == room("ppo.lr=0.1")

@@ -47,6 +47,7 @@ SETTINGS = PpoSettings(
     group=1,
     decay=1.0,
     entropy=0.01,
+    smoothing=0.0,
     kl=KlSettings(coefficient=0.05),
     checkpoint_steps=3,
     warm_start=WarmStartSettings(steps=40, batch=12, lr=2e-2),
