@@ -108,15 +108,8 @@ def engineer(query: Query, recall: Recall, strategy: Strategy) -> dict[Facet, st
     }
 
 
-def recalled(
-    values: Mapping[Facet, str], context: Context, recall: Recall, *, overrule: bool = True
-) -> dict[Facet, str]:
-    """Values as the bank's memories would have them. Pure.
-
-    Args:
-        overrule: whether what clearly did well replaces what is not known to have failed; if not, only what
-            clearly failed is replaced.
-    """
+def recalled(values: Mapping[Facet, str], context: Context, recall: Recall) -> dict[Facet, str]:
+    """Values as the bank's memories would have them: what clearly did well, or did not fail. Pure."""
     found = dict(values)
     for facet in SHOWN_BY:
         evidence = _evidence(facet, context, recall)
@@ -124,7 +117,7 @@ def recalled(
             continue
         favourite = max(evidence, key=lambda key: evidence[key])
         current = evidence.get(values.get(facet, ""), 0.0)
-        clear = overrule and evidence[favourite] >= CLEAR and evidence[favourite] > current
+        clear = evidence[favourite] >= CLEAR and evidence[favourite] > current
         if clear or (current <= -CLEAR and evidence[favourite] > 0):
             found[facet] = favourite
     return found

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from actors.artifacts import Artifacts
-from actors.contracts import Prompt, Query, Recall, Strategy
+from actors.contracts import Aspect, Memory, Prompt, Query, Recall, Strategy
 from actors.errors import BadInput
+from actors.policy.expander import write
 from actors.policy.tiny.checkpoint import CARD, WEIGHTS, load
 from actors.policy.tiny.worker import Tiny
+from actors.vocabulary import keys, read
 from configs.policy import TinySettings
 from tests.policy.tiny_kit import folder, queries
 
@@ -43,6 +45,38 @@ def test_more_proposals_are_other_ones_and_repeat(saved: Path) -> None:
     assert max(len({prompt.text for prompt in prompts}) for prompts in found) > 3
     assert propose(saved, asked, n=8, seed=4) != found
     assert [prompts[0] for prompts in found] == [prompts[0] for prompts in propose(saved, asked)]
+
+
+def test_the_bank_is_asked_where_this_very_prompt_has_failed(saved: Path) -> None:
+    query = Query.of("the moon over a lake, calm", aspect="3:4")
+    ((prompt,),) = propose(saved, [query])
+    (palette,) = read(prompt.text).keys("palette")
+    other = next(key for key in keys("palette") if key != palette)
+
+    def memory(text: str, score: float, aspect: Aspect = "3:4") -> Memory:
+        return Memory(
+            id=f"{text}{score}",
+            query=query.text,
+            lang="en",
+            aspect=aspect,
+            prompt=text,
+            reward=score,
+            admitted=score > 0.5,
+            scores={"color": score},
+            time=0.0,
+        )
+
+    good = tuple(memory(write(query, {"palette": other}), 1.0 - n / 100) for n in range(4))
+
+    def palette_with(*bad: Memory) -> str:
+        worker = Tiny(TinySettings(weights=saved), Artifacts("memory://tiny"))
+        answer = worker.propose([query], [Recall(good=good, bad=bad)], STRATEGY, 1, 0)[0]
+        assert isinstance(answer, list)
+        return read(answer[0].text).keys("palette")[0]
+
+    assert palette_with() == palette_with(memory(write(query, {"palette": palette}), 0.0)) == palette
+    assert palette_with(memory(prompt.text, 0.0, "16:9")) == palette, "in another frame it may do well"
+    assert palette_with(memory(prompt.text, 0.0)) == other
 
 
 def test_a_saved_policy_is_the_same(saved: Path, tmp_path: Path) -> None:

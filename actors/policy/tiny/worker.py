@@ -55,8 +55,11 @@ class Tiny:
 
     def _prompt(self, query: Query, answer: list[int], recall: Recall, strategy: Strategy) -> Prompt:
         values = self._loaded.tokens.values(answer)
-        open_values = recalled(values, context_of(query), recall, overrule=False)
-        text = write(query, {facet: open_values[facet] for facet in values})
+        text = write(query, values)
+        # A trained policy knows more than memories of like situations; not of this very prompt's failure.
+        if any(memory.prompt == text and memory.aspect == query.aspect for memory in recall.bad):
+            better = recalled(values, context_of(query), recall)
+            text = write(query, {facet: better[facet] for facet in values})
         return Prompt.of(text, query=query, strategy_id=strategy.id, policy_version=self.version)
 
 
