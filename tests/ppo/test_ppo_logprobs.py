@@ -56,7 +56,7 @@ def test_gradients_are_those_of_the_definition_whatever_the_chunk(case: Case) ->
     """Of log p: (chosen - p) / temperature; of the entropy: -p (log p + entropy) / temperature."""
     logits, tokens, temperature, allowed, chunk = case
     leaf = logits.clone().requires_grad_()
-    found = token_log_probs(leaf, tokens, temperature, allowed, chunk)
+    found = token_log_probs(leaf, tokens, temperature, allowed, chunk, mean=True)
     # As in a loss: what has probability 0 is masked away before it is used.
     real = found.log_probs.isfinite()
     (
@@ -87,7 +87,7 @@ def test_the_gradient_by_hand_is_the_numerical_one(
     leaf = (logits / logits.abs().max()).requires_grad_()
 
     def outputs(given: Tensor) -> tuple[Tensor, ...]:
-        found = token_log_probs(given, tokens, temperature, allowed, chunk)
+        found = token_log_probs(given, tokens, temperature, allowed, chunk, mean=of_mean)
         real = found.log_probs.masked_fill(found.log_probs.isneginf(), 0.0)
         asked = (
             (of_tokens, real),
@@ -201,3 +201,10 @@ def test_what_does_not_fit_is_refused() -> None:
         token_log_probs(logits, tokens.to(torch.int32))
     with pytest.raises(BadInput, match="allowed tokens of shape"):
         token_log_probs(logits, tokens, allowed=torch.ones(1, 2, 2, dtype=torch.bool))
+
+
+def test_a_mean_that_nobody_asked_for_is_not_learnt_from() -> None:
+    logits = torch.zeros(1, 1, 4, requires_grad=True)
+    plain, asked = (token_log_probs(logits, torch.tensor([[1]]), mean=mean) for mean in (False, True))
+    assert not plain.mean.requires_grad and asked.mean.requires_grad
+    assert plain.mean.item() == 0 and asked.mean.item() == pytest.approx(-math.log(4))

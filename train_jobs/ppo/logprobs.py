@@ -26,7 +26,8 @@ class TokenLogProbs:
     entropy: Tensor
     """Of the distribution over the vocabulary, nats, 0 or more; 0 where no token is allowed."""
     mean: Tensor
-    """Log-probability of an allowed token that is not impossible, on average, nats; 0 where there is none."""
+    """Log-probability of an allowed token that is not impossible, on average, nats; 0 where there is none,
+    and where it was not asked for."""
 
 
 def token_log_probs(
@@ -35,6 +36,7 @@ def token_log_probs(
     temperature: float = 1.0,
     allowed: Tensor | None = None,
     chunk: int = CHUNK,
+    mean: bool = False,
 ) -> TokenLogProbs:
     """What a policy that samples at this temperature, from the allowed tokens, says of the chosen ones.
 
@@ -48,12 +50,13 @@ def token_log_probs(
         allowed: tokens of the grammar, [sequences, tokens, vocabulary] bool; the others have probability
             exactly 0 and gradient exactly 0. Where none is allowed all gradients are 0.
         chunk: logits worked on at a time.
+        mean: whether that of all tokens is wanted, which takes a pass more over the logits.
 
     Raises:
         BadInput: the shapes do not fit, a token is not in the vocabulary, or the temperature is not above 0.
     """
     _refuse_misfits(logits, tokens, temperature, allowed)
-    return TokenLogProbs(*_Said.apply(logits, tokens, allowed, temperature, chunk))
+    return TokenLogProbs(*_Said.apply(logits, tokens, allowed, temperature, chunk, mean))
 
 
 class _Said(torch.autograd.Function):
@@ -65,23 +68,32 @@ class _Said(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, chosen: Tensor, allowed: Tensor | None, temperature: float, chunk: int
+        ctx: Any,
+        logits: Tensor,
+        chosen: Tensor,
+        allowed: Tensor | None,
+        temperature: float,
+        chunk: int,
+        wanted: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         log_probs = torch.empty(chosen.shape, dtype=_wide(logits), device=logits.device)
-        entropy, mean = torch.empty_like(log_probs), torch.empty_like(log_probs)
+        entropy, mean = torch.empty_like(log_probs), torch.zeros_like(log_probs)
         for part in _parts(logits.shape, chunk):
             scaled = _scaled(logits, allowed, temperature, part)
             token = chosen[part].unsqueeze(-1)
             impossible = scaled.gather(-1, token).squeeze(-1).isneginf()
-            free = ~scaled.isneginf()
-            count = free.sum(dim=-1)
+            dead = scaled.amax(dim=-1).isneginf()
+            even = _even(scaled) if wanted else None
             every = _normed(scaled)
             log_probs[part] = every.gather(-1, token).squeeze(-1).masked_fill(impossible, -math.inf)
-            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(count == 0, 0.0)
-            mean[part] = (every * free).sum(dim=-1) / count.clamp(min=1)
+            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(dead, 0.0)
+            if even is not None:
+                mean[part] = torch.linalg.vecdot(even, every)
         ctx.save_for_backward(logits, chosen, allowed, log_probs, entropy)
         ctx.temperature, ctx.chunk = temperature, chunk
         ctx.set_materialize_grads(False)
+        if not wanted:
+            ctx.mark_non_differentiable(mean)
         return log_probs, entropy, mean
 
     @staticmethod
@@ -110,7 +122,7 @@ class _Said(torch.autograd.Function):
                 live = even.any(dim=-1, keepdim=True)
                 slope.addcmul_((even - share).mul_(live), of_mean[part].unsqueeze(-1))
             gradient[part] = slope.div_(ctx.temperature)
-        return gradient, None, None, None, None
+        return gradient, None, None, None, None, None
 
 
 def _parts(shape: Sequence[int], chunk: int) -> Iterator[tuple[slice, slice]]:

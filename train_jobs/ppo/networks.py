@@ -85,12 +85,12 @@ class Critic(nn.Module):
         return values
 
 
-def answer_log_probs(actor: CausalLm, texts: Texts, pad: int) -> TokenLogProbs:
+def answer_log_probs(actor: CausalLm, texts: Texts, pad: int, *, mean: bool = False) -> TokenLogProbs:
     """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false."""
     logits = texts.before(actor.model) @ actor.model.embed_tokens.weight.T
     if texts.grammar is None:
-        return token_log_probs(logits, texts.answers)
+        return token_log_probs(logits, texts.answers, mean=mean)
     grammar = texts.grammar.rows(texts.of)
     # Behind the end nothing is allowed; there any token may stand, since nobody reads it.
     allowed = grammar.throughout(texts.answers, pad) | ~texts.mask[..., None]
-    return token_log_probs(logits, texts.answers, allowed=allowed)
+    return token_log_probs(logits, texts.answers, allowed=allowed, mean=mean)

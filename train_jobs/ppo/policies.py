@@ -45,8 +45,12 @@ class Networks(Protocol):
         """Parameters by name, of `actor` and of `critic`."""
         ...
 
-    def log_probs(self, texts: Texts) -> TokenLogProbs:
-        """What the actor says of answers, [B, T]; meaningless where the mask is false."""
+    def log_probs(self, texts: Texts, *, mean: bool = False) -> TokenLogProbs:
+        """What the actor says of answers, [B, T]; meaningless where the mask is false.
+
+        Args:
+            mean: see `token_log_probs`.
+        """
         ...
 
     def reference(self, texts: Texts) -> Tensor:

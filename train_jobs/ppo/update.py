@@ -255,7 +255,7 @@ class Learner:
     def _backward(self, part: Batch, known: Known, whole: Whole) -> list[Tensor]:
         """Add a micro-batch's share to the gradients; the answer is its share of `_METRICS`."""
         settings, mask = self._settings, part.texts.mask
-        said = self.networks.log_probs(part.texts)
+        said = self.networks.log_probs(part.texts, mean=bool(settings.smoothing))
         loss = policy_loss(
             said.log_probs,
             known.log_probs,
