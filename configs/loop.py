@@ -7,6 +7,46 @@ from pydantic import Field
 from configs.base import RoomSettings
 
 
+class RewardModelSettings(RoomSettings):
+    """What predicts from a query and an answer whether the draw is admitted."""
+
+    crosses: tuple[int, ...] = Field(default=(0, 0, 2, 2), min_length=1)
+    """Cross layers (DCN-V2, Wang et al. 2021, arXiv 2008.13535) of each network; the mean of all is taken.
+    Networks with them learn from fewer draws, those without err less where nothing was drawn."""
+    width: int = Field(default=24, ge=1)
+    """Of an embedding."""
+    hidden: int = Field(default=512, ge=1)
+    layers: int = Field(default=3, ge=1)
+    dropout: float = Field(default=0.15, ge=0, lt=1)
+    cross_dropout: float = Field(default=0.4, ge=0, lt=1)
+    """Of networks with cross layers."""
+    batch: int = Field(default=512, ge=1)
+    """At most; no more than a fiftieth of what there is to learn from, or 64."""
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    threads: int = Field(default=2, ge=1)
+    """Networks that are fitted at once."""
+
+
+class PracticeSettings(RoomSettings):
+    """Draws by which a reward model is learnt, so that each query's best answer can be looked up."""
+
+    draws: int = Field(default=20_000, ge=1)
+    first: int = Field(default=2_000, ge=1)
+    """Of them the first round's: of random answers, and of the search's best strategy."""
+    growth: float = Field(default=0.5, gt=0)
+    """How many draws a round has of those of all rounds before it."""
+    epochs: float = Field(default=5.0, gt=0)
+    """Times that each draw is looked at between two rounds."""
+    looks: int = Field(default=100_000, ge=0)
+    """Looks at draws that there are at least, however few draws."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the choice among a best answer's neighbours, nats of the odds of being admitted."""
+    starts: int = Field(default=32, ge=1)
+    """Random answers from which the best one is looked for."""
+    model: RewardModelSettings = RewardModelSettings()
+
+
 class LoopSettings(RoomSettings):
     """How much `evaluate imagine` and `loop` draw."""
 
@@ -26,8 +66,7 @@ class LoopSettings(RoomSettings):
     """Queries in sentences that no training has seen, on which `loop` measures."""
     best_of: int = Field(default=4, ge=2)
     """Draws a query of the arm that takes the best of several."""
-    lessons: int = Field(default=1500, ge=1)
-    """Made queries that the search's best strategy is tried on, for the policy to learn from."""
-    attempts: int = Field(default=4, ge=1)
-    """Prompts for each of them: the strategy's own, and variants."""
+    practice: PracticeSettings = PracticeSettings()
+    lessons: int = Field(default=2000, ge=1)
+    """Made queries to which the best answer that practice has found is drawn, for the policy to learn."""
     seed: int = Field(default=7, ge=0)

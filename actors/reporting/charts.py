@@ -11,25 +11,34 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 18.0, 22.0, 34.0
 
 
 def share_curves(
-    xs: Sequence[float], curves: Mapping[str, Sequence[float]], marker: float | None = None
+    xs: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    marker: float | None = None,
+    end: float = 1.0,
 ) -> Markup:
-    """Lines of shares (0..1) over `xs` (0..1), one a key; the class `line-<key>` gives its colour."""
+    """Lines of shares (0..1) over `xs`, one a key; the class `line-<key>` gives its colour.
+
+    Args:
+        xs: 0..`end`.
+        marker: where a vertical line stands.
+        end: right end of the axis.
+    """
     parts = [Markup('<svg class="chart" viewBox="0 0 {:g} {:g}" role="img">').format(WIDTH, HEIGHT)]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(_gridline(tick))
         parts.append(
-            Markup('<text x="{:.1f}" y="{:.1f}" class="tick" text-anchor="middle">{:g}</text>').format(
-                _x(tick), HEIGHT - 12, tick
+            Markup('<text x="{:.1f}" y="{:.1f}" class="tick" text-anchor="{}">{}</text>').format(
+                _x(tick), HEIGHT - 12, "end" if tick == 1 and end > 1 else "middle", _number(tick * end)
             )
         )
     if marker is not None:
         parts.append(
             Markup('<line class="marker" x1="{0:.1f}" x2="{0:.1f}" y1="{1:g}" y2="{2:g}"/>').format(
-                _x(marker), _TOP, HEIGHT - _BOTTOM
+                _x(marker / end), _TOP, HEIGHT - _BOTTOM
             )
         )
     for key, ys in curves.items():
-        points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in zip(xs, ys, strict=True))
+        points = " ".join(f"{_x(x / end):.1f},{_y(y):.1f}" for x, y in zip(xs, ys, strict=True))
         parts.append(Markup('<polyline class="line line-{}" points="{}"/>').format(key, points))
     return Markup("").join([*parts, Markup("</svg>")])
 
@@ -45,6 +54,10 @@ def _gridline(share: float) -> Markup:
         '<line class="grid" x1="{:g}" x2="{:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
         '<text x="{:g}" y="{label:.1f}" class="tick" text-anchor="end">{:.0f}%</text>'
     ).format(_LEFT, WIDTH - _RIGHT, _LEFT - 8, 100 * share, y=_y(share), label=_y(share) + 4)
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _x(value: float) -> float:

@@ -46,6 +46,7 @@ def loop_page(
         ),
         chart=share_curves(bars, curves, summary.get("bar")) if curves else "",
         training=_training(curve),
+        practice=_practice(summary.get("practice", ())),
         strangers=[both(phrase("subject", key, "en"), phrase("subject", key, "zh")) for key in strange],
         samples=samples,
         strip=[engineered for _, engineered in samples if engineered.admitted and engineered.image][:8],
@@ -56,9 +57,18 @@ def _training(curve: Sequence[Mapping[str, Any]]) -> Markup | str:
     """Admission and intent by step, smoothed."""
     if not curve:
         return ""
-    xs = [row["step"] / curve[-1]["step"] for row in curve]
     shown = {"policy_after": "admission", "search": "intent"}
-    return share_curves(xs, {look: smoothed([row[name] for row in curve]) for look, name in shown.items()})
+    curves = {look: smoothed([row[name] for row in curve]) for look, name in shown.items()}
+    return share_curves([row["step"] for row in curve], curves, end=curve[-1]["step"])
+
+
+def _practice(course: Sequence[Mapping[str, float]]) -> Markup | str:
+    """What was admitted of each round's two answers to a query, over the draws made."""
+    if not course:
+        return ""
+    shown = {"sft": "best", "search": "other"}
+    curves = {look: [row[name] for row in course] for look, name in shown.items()}
+    return share_curves([row["draws"] for row in course], curves, end=course[-1]["draws"])
 
 
 def pairs(

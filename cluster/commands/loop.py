@@ -26,12 +26,12 @@ DEMO = "demo"
 def loop(
     shell: Shell,
     budget: Annotated[
-        str, typer.Option(help="How much is spent: demo (8 minutes), full (an hour), or a YAML file.")
+        str, typer.Option(help="How much is spent: demo (8 minutes), full (70 minutes), or a YAML file.")
     ] = DEMO,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: a new one in runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Search strategies, teach a policy what was found, train it on (PPO), and measure all on unseen queries.
+    """Search strategies, practise, teach a policy what was found, train it on (PPO), and measure all.
 
     The run's folder gets `report.html`, `policy/` (use it with --set policy.type=tiny --set
     policy.weights=...), `search/` with the best strategy, and `curves.png`. A stopped run goes on with
@@ -84,9 +84,9 @@ def lessons(summary: Mapping[str, Any]) -> list[str]:
         f"Typed as they are, {arms['raw']:.0f}% of the queries are admitted at the first draw; with the best "
         f"strategy of the search {arms['search']:.0f}%, with {best['k']} draws of it a query "
         f"{100 * best['admission']:.0f}%.",
-        f"A policy that learnt the search's winners by heart reaches {arms['sft']:.0f}%; after reinforcement "
-        f"{arms['policy_after']:.0f}% ({100 * gain['points']:+.0f} points, 95% interval {low:+.0f} to "
-        f"{high:+.0f}), with one draw and no search.",
+        f"A policy that learnt the best answers of practice by heart reaches {arms['sft']:.0f}%; after "
+        f"reinforcement {arms['policy_after']:.0f}% ({100 * gain['points']:+.0f} points, 95% interval "
+        f"{low:+.0f} to {high:+.0f}), with one draw and no search.",
     ]
 
 

@@ -22,7 +22,7 @@ BUDGET = """
 gepa: {minibatch: 4, evaluators: 1, proposers: 1, studio: {budget: 40, train: 10, validation: 6, draws: 1}}
 loop:
   {covers: 8, real: 2, draws: 1, warm_queries: 2, warm_draws: 2, suffix_trials: 0, unseen: 8, lessons: 8,
-   best_of: 2}
+   best_of: 2, practice: {draws: 32, first: 16, looks: 200}}
 ppo:
   {steps: 2, batch: 8, minibatches: 1, epochs: 1, checkpoint_steps: 1, workers: 0, loggers: [],
    warm_start: {steps: 2, batch: 8}, raters: {workers: 0}}

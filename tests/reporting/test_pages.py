@@ -202,6 +202,13 @@ def test_chinese_glyphs_travel_with_the_page() -> None:
     assert len(face("月亮")) < 20_000
 
 
+def test_an_axis_may_end_in_thousands() -> None:
+    svg = share_curves([1500, 6000], {"raw": [0.0, 1.0]}, end=6000)
+    assert ">4,500</text>" in svg and ">6,000</text>" in svg
+    share = share_curves([0.25, 1.0], {"raw": [0.0, 1.0]})
+    assert svg.split("points=")[1] == share.split("points=")[1]
+
+
 def test_curves_stay_inside_the_chart() -> None:
     svg = share_curves([0.0, 0.5, 1.0], {"raw": [1.0, 0.5, 0.0]}, marker=0.7)
     (points,) = [part.split('"')[0] for part in str(svg).split('points="')[1:]]

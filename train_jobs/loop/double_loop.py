@@ -1,6 +1,6 @@
 """`atelier loop`: search online, freeze offline.
 
-    baseline -> search -> lessons -> training (warm start, then PPO) -> evaluation on unseen queries
+    baseline -> search -> practice -> training (warm start, then PPO) -> evaluation on unseen queries
 
 Each stage leaves its result in the run's folder; a run that is started again does no finished stage again,
 and goes on inside the search and the training.
@@ -12,14 +12,14 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from actors.artifacts import Artifacts
-from actors.contracts import DistillRecord, Draw, Prompt, Query, Strategy, derive_seed
+from actors.contracts import DistillRecord, Draw, Failure, Prompt, Query, Strategy, derive_seed
 from actors.errors import BadInput
 from actors.hosts import in_process, pooled
 from actors.policy.expander import default_strategy, read_strategy
@@ -33,9 +33,9 @@ from train_jobs.gepa.engine import Engine
 from train_jobs.gepa.job import DISTILL, STRATEGY, Data, Evolved, evolve_studio
 from train_jobs.loop import arms, measuring
 from train_jobs.loop.job import Progress, evaluate
+from train_jobs.loop.lessons.practice import Practice, course
 from train_jobs.loop.measuring import Measured
 from train_jobs.loop.unseen import unseen
-from train_jobs.loop.winners import attempts, records
 from train_jobs.ppo.curves import ends
 from train_jobs.ppo.job import (
     POLICY,
@@ -53,7 +53,7 @@ from train_jobs.ppo.lessons import read_records
 from train_jobs.ppo.rating import raters
 from train_jobs.training.publishing import CURVE
 
-SEARCH, LESSONS = "search", "lessons"
+SEARCH, PRACTICE, LESSONS = "search", "practice", "lessons"
 SHOWN = 12
 """Queries whose pictures are kept for the report."""
 
@@ -144,6 +144,7 @@ class Loop:
             **measuring.summaries(measured, self._settings.reward, self._strangers),
             "gains": measuring.gains(measured),
             "training": {**ends(curve), "steps": len(curve), "records": lessons["records"]},
+            "practice": course(folder / PRACTICE),
             "stages": stages,
             "strangers": sorted(self._strangers),
             "seconds": sum(stage["seconds"] for stage in stages.values()),
@@ -194,20 +195,28 @@ class Loop:
         return {**found.summary(), "draws": calls + len(found.seed.draws) + len(found.best.draws)}
 
     def _lessons(self, strategy: Strategy) -> dict[str, Any]:
-        room = self._settings.loop
         first = self._settings.gepa.studio.train + self._settings.gepa.studio.validation
-        queries = [self._queries(first + index) for index in range(room.lessons)]
-        jobs = attempts(queries, strategy, room.attempts, room.seed)
+        practice = Practice(
+            self._settings.loop,
+            self._queries,
+            first,
+            strategy,
+            self._run.path / PRACTICE,
+            self._progress,
+        )
 
-        async def draw() -> list[DistillRecord]:
+        async def practise() -> list[DistillRecord]:
             async with raters(self._settings) as rate:
-                tell = functools.partial(self._progress, "lessons, draws")
-                return records(jobs, await measuring.drawn(rate, jobs, tell), strategy)
 
-        found = asyncio.run(draw())
+                async def draws(stage: str, jobs: Sequence[Job]) -> list[Draw | Failure]:
+                    return await measuring.drawn(rate, jobs, functools.partial(self._progress, stage))
+
+                return await practice.run(draws)
+
+        found = asyncio.run(practise())
         lines = "".join(f"{record.model_dump_json()}\n" for record in found)
         (self._run.path / LESSONS).with_suffix(".jsonl").write_text(lines, "utf-8")
-        return {"draws": len(jobs), "records": len(found)}
+        return {"draws": practice.draws, "records": len(found)}
 
     def _training(self) -> dict[str, Any]:
         folder, settings = self._run.path.absolute(), self._settings
@@ -225,7 +234,7 @@ class Loop:
             self._run.path / SEARCH / DISTILL / "records.jsonl",
             (self._run.path / LESSONS).with_suffix(".jsonl"),
         )
-        return [record for path in paths for record in read_records(path)]
+        return [record for path in paths if path.stat().st_size for record in read_records(path)]
 
     async def _evaluation(self, strategy: Strategy, policies: dict[str, Path]) -> dict[str, Measured]:
         async with raters(self._settings) as rate:

@@ -1,0 +1,157 @@
+"""A reward model: from a query and an answer to the chance that the first draw is admitted.
+
+It learns from every draw that was judged, again and again, where reinforcement sees each once; and an answer
+can be looked up in it in microseconds. Beside the admission it learns what the judge said of each dimension,
+of which every draw tells more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise, starmap
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from actors.contracts import Dimension, derive_seed
+from configs.loop import RewardModelSettings
+
+_TOLD = tuple(str(dimension) for dimension in Dimension if dimension is not Dimension.TOTAL)
+_LEAST_BATCH = 64
+_ROWS = 8192
+"""Rows that are looked up at once."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Draws to learn from."""
+
+    rows: Tensor
+    """Of `Features`, [N, slots] int64."""
+    told: Tensor
+    """Whether admitted, then each dimension's score, [N, 1 + dimensions], 0..1; NaN where none is known."""
+
+    @classmethod
+    def none(cls, slots: int) -> Judged:
+        """No draw."""
+        return cls(torch.zeros(0, slots, dtype=torch.int64), torch.zeros(0, 1 + len(_TOLD)))
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Sequence[int]], admitted: Sequence[bool], scores: Sequence[Mapping[str, float]]
+    ) -> Judged:
+        """Draws, one an index."""
+        told = [
+            [float(each), *(found.get(name, math.nan) for name in _TOLD)]
+            for each, found in zip(admitted, scores, strict=True)
+        ]
+        return cls(torch.tensor(rows), torch.tensor(told))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: Judged) -> Judged:
+        return Judged(torch.cat((self.rows, other.rows)), torch.cat((self.told, other.told)))
+
+
+class Network(nn.Module):
+    """Embeddings of all slots through cross layers, if any, and a multilayer perceptron."""
+
+    def __init__(self, size: int, slots: int, crosses: int, settings: RewardModelSettings) -> None:
+        super().__init__()
+        width, hidden = slots * settings.width, settings.hidden
+        self.embedding = nn.Embedding(size, settings.width)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.crosses = nn.ModuleList(nn.Linear(width, width) for _ in range(crosses))
+        widths = [width, *[hidden] * settings.layers]
+        self.layers = nn.ModuleList(starmap(nn.Linear, pairwise(widths)))
+        self.head = nn.Linear(hidden, 1 + len(_TOLD))
+        self.dropout = settings.cross_dropout if crosses else settings.dropout
+
+    def forward(self, rows: Tensor, dice: torch.Generator | None = None) -> Tensor:
+        """Logits [N, 1 + dimensions] of rows [N, slots].
+
+        Args:
+            dice: in training, of what is dropped.
+        """
+        start = self.embedding(rows).flatten(1)
+        x = start
+        for cross in self.crosses:
+            x = x + self._kept(start * cross(x), dice)
+        for layer in self.layers:
+            x = self._kept(F.silu(layer(x)), dice)
+        out: Tensor = self.head(x)
+        return out
+
+    def _kept(self, x: Tensor, dice: torch.Generator | None) -> Tensor:
+        if dice is None:
+            return x
+        return x * (torch.rand(x.shape, generator=dice) >= self.dropout) / (1 - self.dropout)
+
+
+class RewardModel:
+    """A few networks that differ in their form, start and order of draws; their mean is more right than each,
+    above all of answers that a single one holds for good by mistake.
+
+    Args:
+        size, slots: of `Features`.
+    """
+
+    def __init__(self, size: int, slots: int, settings: RewardModelSettings, seed: int) -> None:
+        self._settings, self._seed = settings, seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._networks = [Network(size, slots, crosses, settings) for crosses in settings.crosses]
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Of being admitted, [N] of rows [N, slots]."""
+        with torch.no_grad():
+            parts = [
+                torch.stack([network(part)[:, 0] for network in self._networks]).mean(0)
+                for part in torch.split(rows, _ROWS)
+            ]
+        return torch.cat(parts)
+
+    def fit(
+        self, judged: Judged, looks: int, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> None:
+        """Learn from draws, going on from what is known.
+
+        Args:
+            looks: at draws, of each network.
+        """
+        batch = min(self._settings.batch, max(_LEAST_BATCH, len(judged) // 50))
+        steps = max(1, round(looks / batch))
+        done = [0] * len(self._networks)
+
+        def fit_one(number: int) -> None:
+            for step in self._fitting(number, judged, batch, steps):
+                done[number] = step
+                progress(sum(done), steps * len(done))
+
+        with ThreadPoolExecutor(self._settings.threads) as threads:
+            list(threads.map(fit_one, range(len(self._networks))))
+
+    def _fitting(self, number: int, judged: Judged, batch: int, steps: int) -> Iterator[int]:
+        room, network = self._settings, self._networks[number]
+        optimiser = torch.optim.AdamW(network.parameters(), lr=room.lr, weight_decay=room.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, room.lr, total_steps=steps, pct_start=0.1)
+        dice = torch.Generator().manual_seed(derive_seed(self._seed, "fit", number, len(judged)))
+        for step in range(steps):
+            part = torch.randint(len(judged), (batch,), generator=dice)
+            loss = _loss(network(judged.rows[part], dice), judged.told[part])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            yield step + 1
+
+
+def _loss(logits: Tensor, told: Tensor) -> Tensor:
+    known = told.isfinite()
+    each = F.binary_cross_entropy_with_logits(logits, told.nan_to_num(), reduction="none")
+    return each[known].mean()
