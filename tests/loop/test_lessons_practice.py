@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors.contracts import ASPECTS, Draw, Failure, Judgement, Query, Reward, derive_seed
+from actors.errors import StageFailed
 from actors.policy import grammar
 from actors.policy.expander import default_strategy
 from actors.policy.tiny.tokens import WRITTEN
@@ -117,3 +118,13 @@ def test_rounds_grow_and_come_to_what_is_to_be_drawn(growth):
 
 def _lines(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_a_round_without_a_judgement_ends_it(tmp_path):
+    async def dead(stage: str, jobs: Sequence[Job]) -> list[Draw | Failure]:
+        failure = Failure(stage="judge", kind="StageFailed", message="the judge is down")
+        return [Draw(query_id=job.query.id, index=0, failure=failure) for job in jobs]
+
+    with pytest.raises(StageFailed, match=r"none of 600 draws.*the judge is down"):
+        asyncio.run(_practice(tmp_path).run(dead))
+    assert not list(tmp_path.iterdir())

@@ -26,7 +26,7 @@ from train_jobs.loop.unseen import names_any
 from train_jobs.loop.winners import attempts
 from train_jobs.ppo.rating import Rate
 
-AT_ONCE = 96
+AT_ONCE = 384
 """Draws between two looks at the progress."""
 RESAMPLES = 2000
 

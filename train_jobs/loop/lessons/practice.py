@@ -10,6 +10,7 @@ every draw speaks for all queries that are like its own.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import random
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from actors.contracts import DistillRecord, Draw, Failure, Prompt, Query, Strategy, derive_seed
+from actors.errors import StageFailed
 from actors.folders import replace_files
 from actors.policy.expander import write
 from actors.studio import Job
@@ -71,10 +73,7 @@ def course(folder: Path) -> list[dict[str, float]]:
         for each in _lines(path):
             (other if each["index"] in best else best)[each["index"]] = each["admitted"]
         draws += len(best) + len(other)
-        shares = {
-            name: sum(some.values()) / max(1, len(some)) for name, some in (("best", best), ("other", other))
-        }
-        found.append({"draws": draws, **shares})
+        found.append({"draws": draws, "best": _share(best), "other": _share(other)})
     return found
 
 
@@ -104,19 +103,22 @@ class Practice:
         self._model = RewardModel(self._features.size, self._features.slots, self._room.model, settings.seed)
 
     async def run(self, draws: Draws) -> list[DistillRecord]:
-        """Practise, and write down the lessons."""
+        """Practise; the answer is the lessons.
+
+        Raises:
+            StageFailed: no draw of a round could be judged.
+        """
         known, first = Judged.none(self._features.slots), self._start
         for number, count in enumerate(self._rounds):
             indices = range(first, first + count)
             path = self._folder / f"round-{number:02d}.jsonl"
             if not path.exists():
-                tries = self._tries(known, indices) if number else self._first(indices)
+                tries = await asyncio.to_thread(self._tries, known, indices)
                 jobs = [self._job(each, place) for place, each in enumerate(tries)]
                 self._write(path, tries, await draws(f"practice, round {number + 1}", jobs))
             known, first = known + self._judged(path), indices.stop
-        self._fit(known)
         indices = range(first, first + self._settings.lessons)
-        jobs = [self._job(each, 0) for each, _ in self._best(indices)]
+        jobs = await asyncio.to_thread(self._lessons, known, indices)
         return records(jobs, await draws("lessons", jobs), TAUGHT)
 
     def _first(self, indices: range) -> list[Try]:
@@ -133,6 +135,8 @@ class Practice:
 
     def _tries(self, known: Judged, indices: range) -> list[Try]:
         """What the model holds for the best answer to each query, and one near it."""
+        if not len(known):
+            return self._first(indices)
         self._fit(known)
         dice = self._dice("near", indices)
         tries = []
@@ -141,6 +145,10 @@ class Practice:
             near = dice.choices(found.near, odds)[0] if odds else found.best
             tries += [best, Try(best.index, self._features.values(near, self._queries(best.index)))]
         return tries
+
+    def _lessons(self, known: Judged, indices: range) -> list[Job]:
+        self._fit(known)
+        return [self._job(each, 0) for each, _ in self._best(indices)]
 
     def _best(self, indices: range) -> Iterator[tuple[Try, Found]]:
         dice = self._dice("best", indices)
@@ -174,6 +182,10 @@ class Practice:
             for each, worth in zip(tries, map(earned, found), strict=True)
             if worth is not None
         ]
+        if not lines:
+            failures = [draw.failure if isinstance(draw, Draw) else draw for draw in found]
+            first = next((failure for failure in failures if failure is not None), None)
+            raise StageFailed(f"{path.stem}: none of {len(found)} draws could be judged; the first: {first}")
         replace_files(path.parent, {path.name: "".join(f"{line}\n" for line in lines).encode()})
 
     def _judged(self, path: Path) -> Judged:
