@@ -31,10 +31,10 @@ class RewardModelSettings(RoomSettings):
 class PracticeSettings(RoomSettings):
     """Draws by which a reward model is learnt, so that each query's best answer can be looked up."""
 
-    draws: int = Field(default=20_000, ge=1)
-    first: int = Field(default=2_000, ge=1)
+    draws: int = Field(default=20_000, ge=2)
+    first: int = Field(default=2_000, ge=2)
     """Of them the first round's: of random answers, and of the search's best strategy."""
-    growth: float = Field(default=0.5, gt=0)
+    growth: float = Field(default=0.5, ge=0.05)
     """How many draws a round has of those of all rounds before it."""
     epochs: float = Field(default=5.0, gt=0)
     """Times that each draw is looked at between two rounds."""
@@ -43,7 +43,7 @@ class PracticeSettings(RoomSettings):
     temperature: float = Field(default=1.0, gt=0)
     """Of the choice among a best answer's neighbours, nats of the odds of being admitted."""
     starts: int = Field(default=32, ge=1)
-    """Random answers from which the best one is looked for."""
+    """Random answers, the best of which is improved until nothing near it is better."""
     model: RewardModelSettings = RewardModelSettings()
 
 

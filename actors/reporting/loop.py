@@ -64,7 +64,7 @@ def _training(curve: Sequence[Mapping[str, Any]]) -> Markup | str:
 
 def _practice(course: Sequence[Mapping[str, float]]) -> Markup | str:
     """What was admitted of each round's two answers to a query, over the draws made."""
-    if not course:
+    if len(course) < 2:
         return ""
     shown = {"sft": "best", "search": "other"}
     curves = {look: [row[name] for row in course] for look, name in shown.items()}

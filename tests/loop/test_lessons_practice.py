@@ -3,10 +3,13 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from actors.contracts import ASPECTS, Draw, Failure, Judgement, Query, Reward, derive_seed
+from actors.contracts import ASPECTS, DistillRecord, Draw, Failure, Judgement, Query, Reward, derive_seed
 from actors.errors import StageFailed
 from actors.policy import grammar
 from actors.policy.expander import default_strategy
@@ -14,14 +17,15 @@ from actors.policy.tiny.tokens import WRITTEN
 from actors.studio import Job
 from actors.vocabulary import keys, read, read_query
 from configs.loop import LoopSettings, PracticeSettings, RewardModelSettings
-from train_jobs.loop.lessons.practice import Practice, course, rounds
+from train_jobs.loop.lessons.practice import Draws, Practice, course, lessons, rounds
+from train_jobs.ppo.lessons import read_records
 
 SETTINGS = LoopSettings(
     lessons=64,
     practice=PracticeSettings(
         draws=3000,
         first=600,
-        looks=30_000,
+        looks=12_000,
         model=RewardModelSettings(crosses=(0, 2), width=8, hidden=64, batch=64),
     ),
 )
@@ -75,56 +79,83 @@ class World:
         return [_draw(job) for job in jobs]
 
 
-def _practice(folder) -> Practice:
-    return Practice(SETTINGS, _query, 10, default_strategy(), folder)
+def _practice(folder: Path, settings: LoopSettings = SETTINGS) -> Practice:
+    return Practice(settings, _query, 10, default_strategy(), folder)
 
 
-def test_it_finds_what_the_world_wants_and_a_stopped_one_goes_on(tmp_path):
+def _practised(folder: Path, draws: Draws, settings: LoopSettings = SETTINGS) -> list[DistillRecord]:
+    asyncio.run(_practice(folder, settings).run(draws))
+    return [record for path in lessons(folder) for record in read_records(path)]
+
+
+def test_it_finds_what_the_world_wants(tmp_path):
     world = World()
-    records = asyncio.run(_practice(tmp_path / "whole").run(world.draws))
+    records = _practised(tmp_path, world.draws)
     assert len(records) > 0.9 * SETTINGS.lessons
     assert all(record.reward.admitted for record in records)
     assert sum(count for _, count in world.drawn) == _practice(tmp_path / "none").draws
-    seen = {each["index"] for path in (tmp_path / "whole").iterdir() for each in _lines(path)}
-    assert not seen & {next(i for i in range(9000) if _query(i).id == r.query.id) for r in records[:5]}
-
-    broken, rest = World(last=3), World()
-    with pytest.raises(RuntimeError, match="the world ends"):
-        asyncio.run(_practice(tmp_path / "stopped").run(broken.draws))
-    again = asyncio.run(_practice(tmp_path / "stopped").run(rest.draws))
-    assert broken.drawn + rest.drawn == world.drawn
-    assert len(again) > 0.9 * SETTINGS.lessons
-
-
-def test_rounds_hold_the_answers_and_how_they_were_judged(tmp_path):
-    asyncio.run(_practice(tmp_path).run(World().draws))
-    for each in _lines(tmp_path / "round-01.jsonl"):
-        query = _query(each["index"])
-        assert set(each["values"]) <= set(WRITTEN)
-        right = _wanted(query).items() <= each["values"].items()
-        assert each["admitted"] == right
+    practised = {each["index"] for path in tmp_path.glob("round-*") for each in _lines(path)}
+    assert len(practised) == SETTINGS.practice.draws // 2
+    assert not {_query(index).id for index in practised} & {record.query.id for record in records}
     went = course(tmp_path)
-    assert [each["draws"] for each in went][-1] == SETTINGS.practice.draws
+    assert went[-1]["draws"] == SETTINGS.practice.draws
     assert went[-1]["best"] > 0.9 > went[0]["other"]
 
 
-@pytest.mark.parametrize("growth", [0.1, 0.5, 2.0])
-def test_rounds_grow_and_come_to_what_is_to_be_drawn(growth):
-    sizes = rounds(10_000, 500, growth)
-    assert sizes[0] == 250 and 2 * sum(sizes) == 10_000
+@pytest.mark.parametrize("last", [1, 3, 5])
+def test_a_stopped_one_goes_on_as_if_it_never_stopped(tmp_path, monkeypatch, last):
+    monkeypatch.setattr("train_jobs.loop.lessons.practice.PART", 60)
+    room = SETTINGS.practice.model_copy(update={"draws": 500, "first": 200, "looks": 2000})
+    small = SETTINGS.model_copy(update={"practice": room, "lessons": 40})
+    whole, broken, rest = World(), World(last), World()
+    _practised(tmp_path / "whole", whole.draws, small)
+    with pytest.raises(RuntimeError, match="the world ends"):
+        _practised(tmp_path / "stopped", broken.draws, small)
+    _practised(tmp_path / "stopped", rest.draws, small)
+    assert broken.drawn + rest.drawn == whole.drawn
+    for path in (tmp_path / "whole").glob("*.jsonl"):
+        assert (tmp_path / "stopped" / path.name).read_bytes() == path.read_bytes()
+    _practised(tmp_path / "stopped", World(last=0).draws, small)
+
+
+def test_rounds_hold_the_answers_and_how_they_were_judged(tmp_path):
+    room = SETTINGS.practice.model_copy(update={"draws": 300, "first": 200, "looks": 1000})
+    _practised(tmp_path, World().draws, SETTINGS.model_copy(update={"practice": room}))
+    tries = _lines(tmp_path / "round-001-000.jsonl")
+    assert [each["best"] for each in tries] == [True, False] * 50
+    for each in tries:
+        query = _query(each["index"])
+        assert set(each["values"]) <= set(WRITTEN)
+        assert each["admitted"] == (_wanted(query).items() <= each["values"].items())
+
+
+@pytest.mark.parametrize("stage", ["practice, round 1", "lessons"])
+def test_what_mostly_cannot_be_judged_is_not_kept(tmp_path, stage):
+    room = SETTINGS.practice.model_copy(update={"draws": 200, "first": 200, "looks": 1000})
+    small = SETTINGS.model_copy(update={"practice": room})
+    lost = Failure(stage="judge", kind="StageFailed", message="the judge is down")
+
+    def dying(share: int) -> Draws:
+        async def draws(now: str, jobs: Sequence[Job]) -> list[Draw | Failure]:
+            return [
+                lost if now == stage and place % 10 < share else _draw(job) for place, job in enumerate(jobs)
+            ]
+
+        return draws
+
+    with pytest.raises(StageFailed, match=r"of \d+ draws could not be judged.*the judge is down"):
+        _practised(tmp_path, dying(6), small)
+    assert not list(tmp_path.glob(f"{stage.split(',')[0].replace('practice', 'round')}*"))
+    _practised(tmp_path, dying(4), small)
+    assert course(tmp_path)[0]["draws"] == (120 if stage != "lessons" else 200)
+
+
+@given(st.integers(2, 3000), st.integers(2, 3000), st.floats(0.05, 3))
+def test_rounds_come_to_what_is_to_be_drawn(draws, first, growth):
+    sizes = rounds(draws, first, growth)
+    assert 2 * sum(sizes) == draws - draws % 2 and min(sizes) > 0
     assert sizes[1:-1] == sorted(sizes[1:-1])
-    assert rounds(10, 500, growth) == [5]
 
 
-def _lines(path):
+def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def test_a_round_without_a_judgement_ends_it(tmp_path):
-    async def dead(stage: str, jobs: Sequence[Job]) -> list[Draw | Failure]:
-        failure = Failure(stage="judge", kind="StageFailed", message="the judge is down")
-        return [Draw(query_id=job.query.id, index=0, failure=failure) for job in jobs]
-
-    with pytest.raises(StageFailed, match=r"none of 600 draws.*the judge is down"):
-        asyncio.run(_practice(tmp_path).run(dead))
-    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from configs.loop import RewardModelSettings
-from train_jobs.loop.lessons.reward_model import Judged, RewardModel
+from train_jobs.loop.lessons.reward_model import Judged, RewardModel, _loss
 
 SMALL = RewardModelSettings(crosses=(0, 1), width=8, hidden=32, layers=2, batch=64)
 SLOTS, VALUES = 3, 6
@@ -48,14 +48,41 @@ def test_the_same_draws_and_seed_give_the_same_model_whatever_the_threads():
 
 def test_it_goes_on_from_what_it_knows():
     judged = _judged(0, 2000)
-    assert _loss(_fitted(judged, 4, 4), judged) < _loss(_fitted(judged, 4), judged)
+    assert _error(_fitted(judged, 4, 4), judged) < _error(_fitted(judged, 4), judged)
 
 
 def test_a_dimension_that_was_not_judged_takes_no_part():
-    rows = [[0, VALUES, 2 * VALUES]] * 4
-    judged = Judged.of(rows, [True] * 4, [{}, {"color": 0.5}, {}, {}])
-    assert judged.told[:, 1:].isnan().sum() == judged.told[:, 1:].numel() - 1
-    assert _fitted(judged, 3).logits(judged.rows).isfinite().all()
+    rows = [[0, VALUES, 2 * VALUES]] * 2
+    judged = Judged.of(rows, [True, False], [{}, {"color": 0.5}])
+    logits = torch.zeros_like(judged.told, requires_grad=True)
+    _loss(logits, judged.told).backward()
+    assert torch.equal(logits.grad != 0, judged.told.isfinite() & (judged.told != 0.5))
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_any_number_of_steps_is_fitted(steps):
+    judged = _judged(0, 100)
+    model = RewardModel(SLOTS * VALUES, SLOTS, SMALL, 0)
+    model.fit(judged, 64 * steps)
+    assert model.logits(judged.rows).isfinite().all()
+
+
+def test_weights_are_taken_up_again(tmp_path):
+    judged = _judged(0, 200)
+    model = _fitted(judged, 3)
+    model.save(tmp_path / "model.safetensors", 7)
+    other = RewardModel(SLOTS * VALUES, SLOTS, SMALL, 9)
+    assert other.load(tmp_path / "model.safetensors") == 7
+    assert torch.equal(other.logits(judged.rows), model.logits(judged.rows))
+
+
+def test_what_progress_raises_ends_the_fitting():
+    def ended(done: int, total: int) -> None:
+        if done == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        RewardModel(SLOTS * VALUES, SLOTS, SMALL, 0).fit(_judged(0, 500), 50_000, ended)
 
 
 def test_draws_are_added():
@@ -72,7 +99,7 @@ def test_any_number_of_rows_is_looked_up(rows):
     assert logits.shape == (rows,) and math.isclose(logits.min(), logits.max(), rel_tol=1e-4)
 
 
-def _loss(model: RewardModel, judged: Judged) -> float:
+def _error(model: RewardModel, judged: Judged) -> float:
     return float(
         torch.nn.functional.binary_cross_entropy_with_logits(model.logits(judged.rows), judged.told[:, 0])
     )

@@ -158,6 +158,29 @@ def test_the_loop_page_stands_an_empty_summary() -> None:
     assert Reader(loop_page(lonely)).open == []
 
 
+def test_the_double_loop_shows_its_stages_and_how_practice_went() -> None:
+    said = {"copied": 1.0, "tails": 12, "characters": 90, "intent": 0.9}
+    shares = {name: {"admission": 0.5} for name in ("familiar", "strange")}
+    ends = dict.fromkeys(("admission", "reward", "entropy", "kl", "length"), 0.5)
+    course = [{"draws": 1500, "best": 0.4, "other": 0.1}, {"draws": 6000, "best": 0.9, "other": 0.8}]
+    summary = {
+        **SUMMARY,
+        "search": an_arm(0.5),
+        "best_of_k": an_arm(0.6, k=4),
+        "sft": an_arm(0.7, **said, **shares),
+        "policy_after": an_arm(0.8, **said, **shares),
+        "gains": {"sft": {"points": 0.1, "interval": (0.05, 0.15)}},
+        "training": {"first": ends, "last": ends},
+        "stages": {"practice": {"draws": 6000, "seconds": 60}},
+        "practice": course,
+    }
+    read = Reader(loop_page(summary))
+    assert read.open == []
+    for shown in ("Practice and lessons", "练习与教材", "Held for the best", "4,500", "6,000"):
+        assert shown in read.text, shown
+    assert "Held for the best" not in Reader(loop_page({**summary, "practice": course[:1]})).text
+
+
 def test_failures_are_shown_in_place_of_pictures() -> None:
     query = Query.of("the moon")
     page = imagine_page(

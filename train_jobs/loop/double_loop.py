@@ -33,7 +33,7 @@ from train_jobs.gepa.engine import Engine
 from train_jobs.gepa.job import DISTILL, STRATEGY, Data, Evolved, evolve_studio
 from train_jobs.loop import arms, measuring
 from train_jobs.loop.job import Progress, evaluate
-from train_jobs.loop.lessons.practice import Practice, course
+from train_jobs.loop.lessons.practice import Practice, course, lessons
 from train_jobs.loop.measuring import Measured
 from train_jobs.loop.unseen import unseen
 from train_jobs.ppo.curves import ends
@@ -53,7 +53,7 @@ from train_jobs.ppo.lessons import read_records
 from train_jobs.ppo.rating import raters
 from train_jobs.training.publishing import CURVE
 
-SEARCH, PRACTICE, LESSONS = "search", "practice", "lessons"
+SEARCH, PRACTICE = "search", "practice"
 SHOWN = 12
 """Queries whose pictures are kept for the report."""
 
@@ -119,7 +119,7 @@ class Loop:
         baseline = self._stage("baseline", self._baseline)
         search = self._stage(SEARCH, self._search)
         strategy = read_strategy(self._run.path / SEARCH / STRATEGY)
-        lessons = self._stage(LESSONS, functools.partial(self._lessons, strategy))
+        practised = self._stage(PRACTICE, functools.partial(self._practice, strategy))
         trained = self._stage("training", self._training)
         folder = self._run.path.absolute()
         policies = {
@@ -134,7 +134,7 @@ class Loop:
         stages = {
             "baseline": _cost(baseline),
             "search": _cost(search),
-            "lessons": _cost(lessons),
+            "practice": _cost(practised),
             "training": _cost(trained),
             "evaluation": {"seconds": time.monotonic() - began, "draws": draws},
         }
@@ -143,7 +143,7 @@ class Loop:
             **baseline["summary"],
             **measuring.summaries(measured, self._settings.reward, self._strangers),
             "gains": measuring.gains(measured),
-            "training": {**ends(curve), "steps": len(curve), "records": lessons["records"]},
+            "training": {**ends(curve), "steps": len(curve), "records": trained["records"]},
             "practice": course(folder / PRACTICE),
             "stages": stages,
             "strangers": sorted(self._strangers),
@@ -194,7 +194,7 @@ class Loop:
         calls = found.result.metric_calls
         return {**found.summary(), "draws": calls + len(found.seed.draws) + len(found.best.draws)}
 
-    def _lessons(self, strategy: Strategy) -> dict[str, Any]:
+    def _practice(self, strategy: Strategy) -> dict[str, Any]:
         first = self._settings.gepa.studio.train + self._settings.gepa.studio.validation
         practice = Practice(
             self._settings.loop,
@@ -205,36 +205,32 @@ class Loop:
             self._progress,
         )
 
-        async def practise() -> list[DistillRecord]:
+        async def practise() -> None:
             async with raters(self._settings) as rate:
 
                 async def draws(stage: str, jobs: Sequence[Job]) -> list[Draw | Failure]:
                     return await measuring.drawn(rate, jobs, functools.partial(self._progress, stage))
 
-                return await practice.run(draws)
+                await practice.run(draws)
 
-        found = asyncio.run(practise())
-        lines = "".join(f"{record.model_dump_json()}\n" for record in found)
-        (self._run.path / LESSONS).with_suffix(".jsonl").write_text(lines, "utf-8")
-        return {"draws": practice.draws, "records": len(found)}
+        asyncio.run(practise())
+        return {"draws": practice.draws}
 
     def _training(self) -> dict[str, Any]:
         folder, settings = self._run.path.absolute(), self._settings
         untaught(settings.ppo, folder)
-        start = begin(settings.ppo, self._records(), folder, self._progress)
+        records = self._records()
+        start = begin(settings.ppo, records, folder, self._progress)
         with self._watchers.training(folder):
             train = train_on_ray if settings.ppo.workers else train_here
             state = train(settings, start, folder)
         finish(settings.ppo, start, state, folder)
-        return {"draws": state.progress.draws}
+        return {"draws": state.progress.draws, "records": len(records)}
 
     def _records(self) -> list[DistillRecord]:
-        """What the search left, and what its best strategy got admitted beside."""
-        paths = (
-            self._run.path / SEARCH / DISTILL / "records.jsonl",
-            (self._run.path / LESSONS).with_suffix(".jsonl"),
-        )
-        return [record for path in paths if path.stat().st_size for record in read_records(path)]
+        """What the search left, and the lessons of practice."""
+        paths = (self._run.path / SEARCH / DISTILL / "records.jsonl", *lessons(self._run.path / PRACTICE))
+        return [record for path in paths for record in read_records(path)]
 
     async def _evaluation(self, strategy: Strategy, policies: dict[str, Path]) -> dict[str, Measured]:
         async with raters(self._settings) as rate:

@@ -1,4 +1,4 @@
-"""The answers that a reward model holds for the best, by coordinate ascent. Pure."""
+"""The answers that a reward model holds for the best, by steepest ascent over slots. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from torch import Tensor
 
 Choices = Mapping[int, Sequence[int]]
 """By the place of a slot, the values it may have."""
+
+CLEAR = 1e-4
+"""What a change has to gain: less than that, the same row may differ by its place among others."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ def ascend(
     starts: int,
     dice: random.Random,
 ) -> list[Found]:
-    """For each row the best values of its free slots: the best of some random ones, then one slot after the
-    other as long as that helps.
+    """For each row the best values of its free slots: of some random ones the best is taken, then the one
+    slot changed that helps most, as long as one does.
 
     Args:
         choices: of each row.
@@ -55,7 +58,7 @@ def ascend(
         for each, part in zip(climbing, parts, strict=True):
             top = int(part.argmax())
             found[each] = Found(best[each], float(part[0]), near[each], part[1:])
-            if top:
+            if part[top] > part[0] + CLEAR:
                 best[each] = near[each][top - 1]
                 climbed.append(each)
         climbing = climbed

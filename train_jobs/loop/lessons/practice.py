@@ -1,7 +1,7 @@
 """Practice: a reward model says which answers are worth a draw, and learns from what the judge said.
 
-    the strategy's answers, and random ones -> [fit the model to all draws -> draw each query's best answer,
-    and one near it]* -> lessons: the best answers to further queries that a draw of each has admitted
+    what the strategy pins down, and random answers -> [fit the model to all draws -> draw each query's best
+    answer, and one near it]* -> lessons: best answers to further queries that a draw of each has admitted
 
 A contextual bandit: the query is the context, an answer the arm, an admitted first draw the reward. A search
 over strategies finds what is right on the whole; what one subject in one frame needs is found here, where
@@ -11,17 +11,17 @@ every draw speaks for all queries that are like its own.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from actors.contracts import DistillRecord, Draw, Failure, Prompt, Query, Strategy, derive_seed
+from actors.contracts import Draw, Failure, Prompt, Query, Strategy, derive_seed
 from actors.errors import StageFailed
 from actors.folders import replace_files
 from actors.policy.expander import write
@@ -39,8 +39,9 @@ Queries = Callable[[int], Query]
 Draws = Callable[[str, Sequence[Job]], Awaitable[list[Draw | Failure]]]
 """`draws(stage, jobs)`: one draw a job, in order."""
 Tell = Callable[[str, int, int], None]
-AT_ONCE = 256
-"""Queries whose answers are looked up at once."""
+PART = 2048
+"""Queries between two files: what a kill loses."""
+MODEL = "reward_model.safetensors"
 TAUGHT = Strategy.of({"practice": "the answer that a reward model of judged draws holds for the best"})
 """What lessons are written by."""
 
@@ -51,38 +52,49 @@ class Try:
 
     index: int
     values: dict[Facet, str]
+    best: bool
+    """Whether the model, or in the first round the strategy, would have it."""
 
 
 def rounds(draws: int, first: int, growth: float) -> list[int]:
-    """Queries of each round, two draws each; a round grows with what was drawn before it."""
-    sizes, left = [min(first, draws) // 2], (draws - min(first, draws)) // 2
-    while left > 0:
+    """Queries of each round, two draws each; a round grows with what was drawn before it.
+
+    Args:
+        draws, first: of all rounds and of the first one, 2 or more.
+    """
+    sizes = [min(first, draws) // 2]
+    while left := draws // 2 - sum(sizes):
         sizes.append(min(left, max(1, round(sum(sizes) * growth))))
-        left -= sizes[-1]
     return sizes
 
 
 def course(folder: Path) -> list[dict[str, float]]:
-    """How the rounds in a practice's folder went: draws made so far, and the shares admitted of the answers
+    """How the rounds in a practice's folder went: draws judged so far, and the shares admitted of the answers
     that were held for the best (in the first round the strategy's) and of the others."""
-    found: list[dict[str, float]] = []
-    draws = 0
-    for path in sorted(folder.glob("round-*.jsonl")):
-        best: dict[int, bool] = {}
-        other: dict[int, bool] = {}
+    found: dict[int, dict[bool, list[bool]]] = {}
+    for path in folder.glob("round-*.jsonl"):
+        known = found.setdefault(int(path.name.split("-")[1]), {True: [], False: []})
         for each in _lines(path):
-            (other if each["index"] in best else best)[each["index"]] = each["admitted"]
-        draws += len(best) + len(other)
-        found.append({"draws": draws, "best": _share(best), "other": _share(other)})
-    return found
+            known[each["best"]].append(each["admitted"])
+    draws, went = 0, []
+    for _, known in sorted(found.items()):
+        draws += sum(map(len, known.values()))
+        went.append({"draws": draws, "best": _share(known[True]), "other": _share(known[False])})
+    return went
+
+
+def lessons(folder: Path) -> list[Path]:
+    """Files of `DistillRecord`s, a JSON line each, that a practice in a folder has left."""
+    return sorted(path for path in folder.glob("lessons-*.jsonl") if path.stat().st_size)
 
 
 class Practice:
-    """One practice in a folder; started again, it goes on after its last finished round.
+    """One practice in a folder; started again, it goes on after what is finished, as if never stopped.
 
     Args:
         queries: those of indices from `start` on are practised with.
         strategy: the search's best, with which the first round begins.
+        tell: may be called in other threads.
     """
 
     def __init__(
@@ -101,92 +113,117 @@ class Practice:
         """Made in all, lessons included."""
         self._features = Features()
         self._model = RewardModel(self._features.size, self._features.slots, self._room.model, settings.seed)
+        self._fitted = self._model.load(folder / MODEL) if (folder / MODEL).exists() else 0
+        self._ended = threading.Event()
 
-    async def run(self, draws: Draws) -> list[DistillRecord]:
-        """Practise; the answer is the lessons.
+    async def run(self, draws: Draws) -> None:
+        """Practise; what is to be learnt from it are then the folder's `lessons`.
 
         Raises:
-            StageFailed: no draw of a round could be judged.
+            StageFailed: less than half of the draws at a time could be judged.
         """
+        try:
+            await self._run(draws)
+        finally:
+            self._ended.set()
+
+    async def _run(self, draws: Draws) -> None:
         known, first = Judged.none(self._features.slots), self._start
         for number, count in enumerate(self._rounds):
-            indices = range(first, first + count)
-            path = self._folder / f"round-{number:02d}.jsonl"
+            if number > self._fitted:
+                await asyncio.to_thread(self._fit, known, number)
+            for path, indices in self._parts(f"round-{number:03d}", range(first, first + count)):
+                if not path.exists():
+                    tries = await asyncio.to_thread(self._tries if number else self._first, indices)
+                    jobs = [self._job(each) for each in tries]
+                    self._keep(path, tries, await draws(f"practice, round {number + 1}", jobs))
+                known += self._judged(path)
+            first += count
+        if len(self._rounds) > self._fitted:
+            await asyncio.to_thread(self._fit, known, len(self._rounds))
+        for path, indices in self._parts("lessons", range(first, first + self._settings.lessons)):
             if not path.exists():
-                tries = await asyncio.to_thread(self._tries, known, indices)
-                jobs = [self._job(each, place) for place, each in enumerate(tries)]
-                self._write(path, tries, await draws(f"practice, round {number + 1}", jobs))
-            known, first = known + self._judged(path), indices.stop
-        indices = range(first, first + self._settings.lessons)
-        jobs = await asyncio.to_thread(self._lessons, known, indices)
-        return records(jobs, await draws("lessons", jobs), TAUGHT)
+                await self._teach(path, indices, draws)
+
+    async def _teach(self, path: Path, indices: range, draws: Draws) -> None:
+        """Draw the best answers to queries, and keep those that are admitted."""
+        found = await asyncio.to_thread(lambda: list(self._best(indices)))
+        jobs = [self._job(best) for best, _ in found]
+        drawn = await draws("lessons", jobs)
+        _refuse_unjudged(path, drawn)
+        replace_files(
+            path.parent, {path.name: _text(r.model_dump_json() for r in records(jobs, drawn, TAUGHT))}
+        )
+
+    def _parts(self, name: str, indices: range) -> Iterator[tuple[Path, range]]:
+        for part, first in enumerate(range(indices.start, indices.stop, PART)):
+            yield (
+                self._folder / f"{name}-{part:03d}.jsonl",
+                range(first, min(first + PART, indices.stop)),
+            )
 
     def _first(self, indices: range) -> list[Try]:
-        """What the strategy says of each query, and something at random."""
-        queries = [self._queries(index) for index in indices]
+        """What the strategy pins down for each query, and something at random."""
         dice = self._dice("first", indices)
+        queries = [self._queries(index) for index in indices]
         tries = []
         for index, query, job in zip(indices, queries, attempts(queries, self._strategy, 1, 0), strict=True):
-            written, row = read(job.prompt.text), self._features.row(query, {})
-            tries.append(Try(index, self._features.answer(query, written)))
-            row = at_random(row, self._features.choices(query), dice)
-            tries.append(Try(index, self._features.values(row, query)))
+            said = self._features.answer(query, read(job.prompt.text))
+            row = at_random(self._features.row(query, {}), self._features.choices(query), dice)
+            tries += [Try(index, said, True), Try(index, self._features.values(row, query), False)]
         return tries
 
-    def _tries(self, known: Judged, indices: range) -> list[Try]:
+    def _tries(self, indices: range) -> list[Try]:
         """What the model holds for the best answer to each query, and one near it."""
-        if not len(known):
-            return self._first(indices)
-        self._fit(known)
         dice = self._dice("near", indices)
         tries = []
         for best, found in self._best(indices):
             odds = torch.softmax(found.values / self._room.temperature, 0).tolist()
             near = dice.choices(found.near, odds)[0] if odds else found.best
-            tries += [best, Try(best.index, self._features.values(near, self._queries(best.index)))]
+            other = self._features.values(near, self._queries(best.index))
+            tries += [best, Try(best.index, other, False)]
         return tries
 
-    def _lessons(self, known: Judged, indices: range) -> list[Job]:
-        self._fit(known)
-        return [self._job(each, 0) for each, _ in self._best(indices)]
-
     def _best(self, indices: range) -> Iterator[tuple[Try, Found]]:
-        dice = self._dice("best", indices)
-        for first in range(indices.start, indices.stop, AT_ONCE):
-            part = range(first, min(first + AT_ONCE, indices.stop))
-            queries = [self._queries(index) for index in part]
-            found = ascend(
-                [self._features.row(query, {}) for query in queries],
-                [self._features.choices(query) for query in queries],
-                self._model.logits,
-                self._room.starts,
-                dice,
-            )
-            for index, query, each in zip(part, queries, found, strict=True):
-                yield Try(index, self._features.values(each.best, query)), each
+        queries = [self._queries(index) for index in indices]
+        found = ascend(
+            [self._features.row(query, {}) for query in queries],
+            [self._features.choices(query) for query in queries],
+            self._model.logits,
+            self._room.starts,
+            self._dice("best", indices),
+        )
+        for index, query, each in zip(indices, queries, found, strict=True):
+            yield Try(index, self._features.values(each.best, query), True), each
 
-    def _fit(self, known: Judged) -> None:
+    def _fit(self, known: Judged, number: int) -> None:
+        """Make the model ready for a round."""
+
+        def told(done: int, total: int) -> None:
+            if self._ended.is_set():
+                raise InterruptedError("the practice was ended while its model was fitted")
+            self._tell("practice, fitting", done, total)
+
         looks = max(self._room.looks, round(self._room.epochs * len(known)))
-        self._model.fit(known, looks, functools.partial(self._tell, "practice, fitting"))
+        self._model.fit(known, looks, told)
+        self._model.save(self._folder / MODEL, number)
+        self._fitted = number
 
-    def _job(self, each: Try, place: int) -> Job:
+    def _job(self, each: Try) -> Job:
         query = self._queries(each.index)
         text = write(query, each.values)
         prompt = Prompt.of(text, query=query, strategy_id=TAUGHT.id, policy_version="practice")
-        return Job(query, prompt, derive_seed(self._settings.seed, "practice", query.id, place % 2))
+        return Job(query, prompt, derive_seed(self._settings.seed, "practice", query.id, each.best))
 
-    def _write(self, path: Path, tries: Sequence[Try], found: Sequence[Draw | Failure]) -> None:
-        """What was tried and came of it, a JSON line each; not what failed by no fault of an answer."""
-        lines = [
+    def _keep(self, path: Path, tries: Sequence[Try], found: Sequence[Draw | Failure]) -> None:
+        """What was tried and what came of it; not what failed by no fault of an answer."""
+        _refuse_unjudged(path, found)
+        lines = (
             json.dumps({**asdict(each), "admitted": worth.admitted, "scores": dict(worth.scores)})
             for each, worth in zip(tries, map(earned, found), strict=True)
             if worth is not None
-        ]
-        if not lines:
-            failures = [draw.failure if isinstance(draw, Draw) else draw for draw in found]
-            first = next((failure for failure in failures if failure is not None), None)
-            raise StageFailed(f"{path.stem}: none of {len(found)} draws could be judged; the first: {first}")
-        replace_files(path.parent, {path.name: "".join(f"{line}\n" for line in lines).encode()})
+        )
+        replace_files(path.parent, {path.name: _text(lines)})
 
     def _judged(self, path: Path) -> Judged:
         found = _lines(path)
@@ -200,8 +237,22 @@ class Practice:
         return random.Random(derive_seed(self._settings.seed, "practice", what, indices.start))
 
 
-def _share(admitted: Mapping[int, bool]) -> float:
-    return sum(admitted.values()) / max(1, len(admitted))
+def _refuse_unjudged(path: Path, found: Sequence[Draw | Failure]) -> None:
+    lost = [each for each in found if earned(each) is None]
+    if 2 * len(lost) > len(found):
+        first = lost[0].failure if isinstance(lost[0], Draw) else lost[0]
+        raise StageFailed(
+            f"{path.stem}: {len(lost)} of {len(found)} draws could not be judged; the first: {first}; start "
+            "the run again with --resume when that is mended"
+        )
+
+
+def _share(admitted: Sequence[bool]) -> float:
+    return sum(admitted) / max(1, len(admitted))
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -7,17 +7,23 @@ of which every draw tells more.
 
 from __future__ import annotations
 
+import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, starmap
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from actors.contracts import Dimension, derive_seed
+from actors.folders import replace_files
 from configs.loop import RewardModelSettings
 
 _TOLD = tuple(str(dimension) for dimension in Dimension if dimension is not Dimension.TOTAL)
@@ -123,23 +129,49 @@ class RewardModel:
 
         Args:
             looks: at draws, of each network.
+            progress: called in several threads, one at a time; what it raises ends the fitting.
         """
         batch = min(self._settings.batch, max(_LEAST_BATCH, len(judged) // 50))
         steps = max(1, round(looks / batch))
-        done = [0] * len(self._networks)
+        done, telling = [0] * len(self._networks), threading.Lock()
 
         def fit_one(number: int) -> None:
             for step in self._fitting(number, judged, batch, steps):
-                done[number] = step
-                progress(sum(done), steps * len(done))
+                with telling:
+                    done[number] = step
+                    progress(sum(done), steps * len(done))
 
-        with ThreadPoolExecutor(self._settings.threads) as threads:
-            list(threads.map(fit_one, range(len(self._networks))))
+        # Each network has one thread of torch's, so that sums do not hang on the machine's cores.
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(self._settings.threads) as threads:
+                list(threads.map(fit_one, range(len(self._networks))))
+        finally:
+            torch.set_num_threads(before)
+
+    def save(self, path: Path, number: int) -> None:
+        """Write the weights, and a number to know them by."""
+        found = {
+            f"{place}.{name}": each
+            for place, network in enumerate(self._networks)
+            for name, each in network.state_dict().items()
+        }
+        replace_files(path.parent, {path.name: safetensors.torch.save(found, {"number": str(number)})})
+
+    def load(self, path: Path) -> int:
+        """Take up weights that were saved; the answer is their number."""
+        with safetensors.safe_open(path, "pt") as file:
+            for place, network in enumerate(self._networks):
+                network.load_state_dict(
+                    {name: file.get_tensor(f"{place}.{name}") for name in network.state_dict()}
+                )
+            return int(file.metadata()["number"])
 
     def _fitting(self, number: int, judged: Judged, batch: int, steps: int) -> Iterator[int]:
         room, network = self._settings, self._networks[number]
         optimiser = torch.optim.AdamW(network.parameters(), lr=room.lr, weight_decay=room.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, room.lr, total_steps=steps, pct_start=0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, functools.partial(_rate, steps=steps))
         dice = torch.Generator().manual_seed(derive_seed(self._seed, "fit", number, len(judged)))
         for step in range(steps):
             part = torch.randint(len(judged), (batch,), generator=dice)
@@ -149,6 +181,12 @@ class RewardModel:
             optimiser.step()
             schedule.step()
             yield step + 1
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the rate: it rises over a tenth of the steps, and falls as a half cosine."""
+    risen = min(1.0, (step + 1) / max(1.0, 0.1 * steps))
+    return risen * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def _loss(logits: Tensor, told: Tensor) -> Tensor:
