@@ -14,10 +14,10 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -34,6 +34,7 @@ from train_jobs.loop.lessons.reward_model import Judged, RewardModel
 from train_jobs.loop.winners import attempts, records
 from train_jobs.ppo.rating import earned
 
+T = TypeVar("T")
 Queries = Callable[[int], Query]
 """The query of an index, for ever."""
 Draws = Callable[[str, Sequence[Job]], Awaitable[list[Draw | Failure]]]
@@ -88,6 +89,18 @@ def lessons(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("lessons-*.jsonl") if path.stat().st_size)
 
 
+async def ahead(
+    work: Callable[[range], T], parts: Sequence[tuple[Path, range]]
+) -> AsyncIterator[tuple[Path, T]]:
+    """What `work` makes of the queries of each part, done in a thread while the part before is drawn."""
+    coming: asyncio.Task[T] | None = None
+    for place, (path, indices) in enumerate(parts):
+        found = await (coming or asyncio.to_thread(work, indices))
+        rest = parts[place + 1 : place + 2]
+        coming = asyncio.ensure_future(asyncio.to_thread(work, rest[0][1])) if rest else None
+        yield path, found
+
+
 class Practice:
     """One practice in a folder; started again, it goes on after what is finished, as if never stopped.
 
@@ -130,37 +143,36 @@ class Practice:
     async def _run(self, draws: Draws) -> None:
         known, first = Judged.none(self._features.slots), self._start
         for number, count in enumerate(self._rounds):
-            if number > self._fitted:
-                await asyncio.to_thread(self._fit, known, number)
-            for path, indices in self._parts(f"round-{number:03d}", range(first, first + count)):
-                if not path.exists():
-                    tries = await asyncio.to_thread(self._tries if number else self._first, indices)
-                    jobs = [self._job(each) for each in tries]
-                    self._keep(path, tries, await draws(f"practice, round {number + 1}", jobs))
-                known += self._judged(path)
-            first += count
-        if len(self._rounds) > self._fitted:
-            await asyncio.to_thread(self._fit, known, len(self._rounds))
-        for path, indices in self._parts("lessons", range(first, first + self._settings.lessons)):
-            if not path.exists():
-                await self._teach(path, indices, draws)
+            await self._ready(known, number)
+            parts = self._parts(f"round-{number:03d}", range(first, first + count))
+            async for path, tries in ahead(self._tries if number else self._first, _missing(parts)):
+                jobs = [self._job(each) for each in tries]
+                self._keep(path, tries, await draws(f"practice, round {number + 1}", jobs))
+            for path, indices in parts:
+                known, first = known + self._judged(path), indices.stop
+        await self._ready(known, len(self._rounds))
+        parts = self._parts("lessons", range(first, first + self._settings.lessons))
+        async for path, jobs in ahead(self._lessons, _missing(parts)):
+            found = await draws("lessons", jobs)
+            _refuse_unjudged(path, found)
+            lines = (record.model_dump_json() for record in records(jobs, found, TAUGHT))
+            replace_files(path.parent, {path.name: _text(lines)})
 
-    async def _teach(self, path: Path, indices: range, draws: Draws) -> None:
-        """Draw the best answers to queries, and keep those that are admitted."""
-        found = await asyncio.to_thread(lambda: list(self._best(indices)))
-        jobs = [self._job(best) for best, _ in found]
-        drawn = await draws("lessons", jobs)
-        _refuse_unjudged(path, drawn)
-        replace_files(
-            path.parent, {path.name: _text(r.model_dump_json() for r in records(jobs, drawn, TAUGHT))}
-        )
+    async def _ready(self, known: Judged, number: int) -> None:
+        """The model as a round needs it."""
+        if number > self._fitted:
+            await asyncio.to_thread(self._fit, known, number)
 
-    def _parts(self, name: str, indices: range) -> Iterator[tuple[Path, range]]:
-        for part, first in enumerate(range(indices.start, indices.stop, PART)):
-            yield (
-                self._folder / f"{name}-{part:03d}.jsonl",
-                range(first, min(first + PART, indices.stop)),
-            )
+    def _lessons(self, indices: range) -> list[Job]:
+        """The best answers to queries."""
+        return [self._job(best) for best, _ in self._best(indices)]
+
+    def _parts(self, name: str, indices: range) -> list[tuple[Path, range]]:
+        """Files, and the queries of each."""
+        return [
+            (self._folder / f"{name}-{part:03d}.jsonl", range(first, min(first + PART, indices.stop)))
+            for part, first in enumerate(range(indices.start, indices.stop, PART))
+        ]
 
     def _first(self, indices: range) -> list[Try]:
         """What the strategy pins down for each query, and something at random."""
@@ -245,6 +257,10 @@ def _refuse_unjudged(path: Path, found: Sequence[Draw | Failure]) -> None:
             f"{path.stem}: {len(lost)} of {len(found)} draws could not be judged; the first: {first}; start "
             "the run again with --resume when that is mended"
         )
+
+
+def _missing(parts: Sequence[tuple[Path, range]]) -> list[tuple[Path, range]]:
+    return [part for part in parts if not part[0].exists()]
 
 
 def _share(admitted: Sequence[bool]) -> float:
