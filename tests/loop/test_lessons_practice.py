@@ -17,7 +17,7 @@ from actors.policy.tiny.tokens import WRITTEN
 from actors.studio import Job
 from actors.vocabulary import keys, read, read_query
 from configs.loop import LoopSettings, PracticeSettings, RewardModelSettings
-from train_jobs.loop.lessons.practice import Draws, Practice, course, lessons, rounds
+from train_jobs.loop.lessons.practice import Draws, Practice, Tell, course, lessons, rounds
 from train_jobs.ppo.lessons import read_records
 
 SETTINGS = LoopSettings(
@@ -79,12 +79,18 @@ class World:
         return [_draw(job) for job in jobs]
 
 
-def _practice(folder: Path, settings: LoopSettings = SETTINGS) -> Practice:
-    return Practice(settings, _query, 10, default_strategy(), folder)
+def _practice(folder: Path, settings: LoopSettings = SETTINGS, tell: Tell = lambda *_: None) -> Practice:
+    return Practice(settings, _query, 10, default_strategy(), folder, tell)
 
 
-def _practised(folder: Path, draws: Draws, settings: LoopSettings = SETTINGS) -> list[DistillRecord]:
-    asyncio.run(_practice(folder, settings).run(draws))
+def _practised(
+    folder: Path, draws: Draws, settings: LoopSettings = SETTINGS, fits: list[int] | None = None
+) -> list[DistillRecord]:
+    def tell(stage: str, done: int, total: int) -> None:
+        if fits is not None and done == total:
+            fits.append(total)
+
+    asyncio.run(_practice(folder, settings, tell).run(draws))
     return [record for path in lessons(folder) for record in read_records(path)]
 
 
@@ -108,11 +114,13 @@ def test_a_stopped_one_goes_on_as_if_it_never_stopped(tmp_path, monkeypatch, las
     room = SETTINGS.practice.model_copy(update={"draws": 500, "first": 200, "looks": 2000})
     small = SETTINGS.model_copy(update={"practice": room, "lessons": 40})
     whole, broken, rest = World(), World(last), World()
-    _practised(tmp_path / "whole", whole.draws, small)
+    fits: list[int] = []
+    again: list[int] = []
+    _practised(tmp_path / "whole", whole.draws, small, fits)
     with pytest.raises(RuntimeError, match="the world ends"):
-        _practised(tmp_path / "stopped", broken.draws, small)
-    _practised(tmp_path / "stopped", rest.draws, small)
-    assert broken.drawn + rest.drawn == whole.drawn
+        _practised(tmp_path / "stopped", broken.draws, small, again)
+    _practised(tmp_path / "stopped", rest.draws, small, again)
+    assert broken.drawn + rest.drawn == whole.drawn and fits == again
     for path in (tmp_path / "whole").glob("*.jsonl"):
         assert (tmp_path / "stopped" / path.name).read_bytes() == path.read_bytes()
     _practised(tmp_path / "stopped", World(last=0).draws, small)
