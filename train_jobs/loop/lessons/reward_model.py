@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import pairwise, starmap
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
+from safetensors import safe_open
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -157,11 +157,11 @@ class RewardModel:
             for place, network in enumerate(self._networks)
             for name, each in network.state_dict().items()
         }
-        replace_files(path.parent, {path.name: safetensors.torch.save(found, {"number": str(number)})})
+        replace_files(path.parent, {path.name: packed(found, {"number": str(number)})})
 
     def load(self, path: Path) -> int:
         """Take up weights that were saved; the answer is their number."""
-        with safetensors.safe_open(path, "pt") as file:
+        with safe_open(path, "pt") as file:
             for place, network in enumerate(self._networks):
                 network.load_state_dict(
                     {name: file.get_tensor(f"{place}.{name}") for name in network.state_dict()}
