@@ -38,4 +38,7 @@ def test_its_card_tells_how_it_was_made_and_what_it_reached() -> None:
     card = Tiny(TinySettings(), Artifacts("memory://shipped"))._loaded.card
     assert card["stage"] == "ppo" and card["steps"] > 0
     reached = card["reached"]
-    assert reached["policy_after"]["admission"] > reached["sft"]["admission"] > reached["raw"]["admission"]
+    arms = ("raw", "search", "best_of_k", "policy_after")
+    shares = [reached[arm]["admission"] for arm in arms]
+    assert shares == sorted(shares)
+    assert reached["sft"]["admission"] > reached["policy_before"]["admission"]
