@@ -24,8 +24,10 @@ from actors.contracts import Draw, Failure, Prompt, Query, derive_seed
 from actors.policy.expander import write
 from actors.studio import Job
 from configs.schema import Settings
+from train_jobs.loop.double_loop import PRACTICE
 from train_jobs.loop.lessons.ascent import Found, ascend
 from train_jobs.loop.lessons.features import Features
+from train_jobs.loop.lessons.practice import judged
 from train_jobs.loop.lessons.reward_model import Judged, RewardModel
 from train_jobs.loop.unseen import unseen
 from train_jobs.ppo.job import made_queries, strangers
@@ -45,16 +47,13 @@ RESAMPLES = 4000
 FEATURES = Features()
 
 
-def judged(run: Path, settings: Settings) -> Judged:
+def known(run: Path, settings: Settings) -> Judged:
     """The draws of a run's practice."""
     queries = made_queries(settings.ppo)
-    paths = sorted((run / "practice").glob("round-*.jsonl"))
-    found = [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
-    return Judged.of(
-        [FEATURES.row(queries(each["index"]), each["values"]) for each in found],
-        [each["admitted"] for each in found],
-        [each["scores"] for each in found],
-    )
+    found = Judged.none(FEATURES.slots)
+    for path in sorted((run / PRACTICE).glob("round-*.jsonl")):
+        found += judged(path, FEATURES, queries)
+    return found
 
 
 def best(model: RewardModel, queries: Sequence[Query]) -> list[Found]:
@@ -100,13 +99,13 @@ async def oracle(rater: StudioRater, queries: Sequence[Query], found: Sequence[F
 async def measured(run: Path, queries: int, oracles: int) -> dict[str, Any]:
     """All that is printed."""
     settings = Settings.model_validate(json.loads((run / "settings.json").read_text("utf-8"))["settings"])
-    known, apart = judged(run, settings), strangers(settings.ppo.strangers)
+    drawn, apart = known(run, settings), strangers(settings.ppo.strangers)
     others = unseen(queries, 0, apart, OTHER_SEED).covers
-    rater, found, answer = StudioRater(settings), {}, dict[str, Any](draws=len(known))
+    rater, found, answer = StudioRater(settings), {}, dict[str, Any](draws=len(drawn))
     for name, crosses in NETWORKS.items():
         room = settings.loop.practice.model.model_copy(update={"crosses": crosses})
         model = RewardModel(FEATURES.size, FEATURES.slots, room, settings.loop.seed)
-        model.fit(known, EPOCHS * len(known))
+        model.fit(drawn, EPOCHS * len(drawn))
         jobs = [
             job(query, each.best, turn)
             for query, each in zip(others, best(model, others), strict=True)

@@ -14,7 +14,7 @@ from configs.training import LoggedSettings
 
 
 class WarmStartSettings(RoomSettings):
-    """Supervised fine-tuning on the search's winners."""
+    """Supervised fine-tuning on admitted answers: the search's winners and the lessons of practice."""
 
     steps: int = Field(default=200, ge=1)
     batch: int = Field(default=64, ge=1)

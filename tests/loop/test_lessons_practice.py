@@ -17,7 +17,8 @@ from actors.policy.tiny.tokens import WRITTEN
 from actors.studio import Job
 from actors.vocabulary import keys, read, read_query
 from configs.loop import LoopSettings, PracticeSettings, RewardModelSettings
-from train_jobs.loop.lessons.practice import Draws, Practice, Tell, course, lessons, rounds
+from train_jobs.loop.job import Progress
+from train_jobs.loop.lessons.practice import Draws, Practice, course, lessons, rounds
 from train_jobs.ppo.lessons import read_records
 
 SETTINGS = LoopSettings(
@@ -79,7 +80,7 @@ class World:
         return [_draw(job) for job in jobs]
 
 
-def _practice(folder: Path, settings: LoopSettings = SETTINGS, tell: Tell = lambda *_: None) -> Practice:
+def _practice(folder: Path, settings: LoopSettings = SETTINGS, tell: Progress = lambda *_: None) -> Practice:
     return Practice(settings, _query, 10, default_strategy(), folder, tell)
 
 

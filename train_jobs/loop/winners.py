@@ -1,4 +1,4 @@
-"""What the search's best strategy gets admitted, query by query: the records that a policy learns from."""
+"""Prompts by a strategy, and the admitted ones as records that a policy learns from."""
 
 from __future__ import annotations
 

@@ -21,25 +21,24 @@ from typing import Any, TypeVar
 
 import torch
 
-from actors.contracts import Draw, Failure, Prompt, Query, Strategy, derive_seed
+from actors.contracts import Draw, Failure, Prompt, Strategy, derive_seed
 from actors.errors import StageFailed
 from actors.folders import replace_files
 from actors.policy.expander import write
 from actors.studio import Job
 from actors.vocabulary import Facet, read
 from configs.loop import LoopSettings
+from train_jobs.loop.job import Progress
 from train_jobs.loop.lessons.ascent import Found, ascend, at_random
 from train_jobs.loop.lessons.features import Features
 from train_jobs.loop.lessons.reward_model import Judged, RewardModel
 from train_jobs.loop.winners import attempts, records
 from train_jobs.ppo.rating import earned
+from train_jobs.ppo.rollout import Queries
 
 T = TypeVar("T")
-Queries = Callable[[int], Query]
-"""The query of an index, for ever."""
 Draws = Callable[[str, Sequence[Job]], Awaitable[list[Draw | Failure]]]
 """`draws(stage, jobs)`: one draw a job, in order."""
-Tell = Callable[[str, int, int], None]
 PART = 2048
 """Queries between two files: what a kill loses."""
 MODEL = "reward_model.safetensors"
@@ -89,6 +88,16 @@ def lessons(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("lessons-*.jsonl") if path.stat().st_size)
 
 
+def judged(path: Path, features: Features, queries: Queries) -> Judged:
+    """The draws in a file of a round."""
+    found = _lines(path)
+    return Judged.of(
+        [features.row(queries(each["index"]), each["values"]) for each in found],
+        [each["admitted"] for each in found],
+        [each["scores"] for each in found],
+    )
+
+
 async def ahead(
     work: Callable[[range], T], parts: Sequence[tuple[Path, range]]
 ) -> AsyncIterator[tuple[Path, T]]:
@@ -117,7 +126,7 @@ class Practice:
         start: int,
         strategy: Strategy,
         folder: Path,
-        tell: Tell = lambda stage, done, total: None,
+        tell: Progress = lambda stage, done, total: None,
     ) -> None:
         self._settings, self._room, self._strategy = settings, settings.practice, strategy
         self._queries, self._start, self._folder, self._tell = queries, start, folder, tell
@@ -149,7 +158,8 @@ class Practice:
                 jobs = [self._job(each) for each in tries]
                 self._keep(path, tries, await draws(f"practice, round {number + 1}", jobs))
             for path, indices in parts:
-                known, first = known + self._judged(path), indices.stop
+                known += judged(path, self._features, self._queries)
+                first = indices.stop
         await self._ready(known, len(self._rounds))
         parts = self._parts("lessons", range(first, first + self._settings.lessons))
         async for path, jobs in ahead(self._lessons, _missing(parts)):
@@ -236,14 +246,6 @@ class Practice:
             if worth is not None
         )
         replace_files(path.parent, {path.name: _text(lines)})
-
-    def _judged(self, path: Path) -> Judged:
-        found = _lines(path)
-        return Judged.of(
-            [self._features.row(self._queries(each["index"]), each["values"]) for each in found],
-            [each["admitted"] for each in found],
-            [each["scores"] for each in found],
-        )
 
     def _dice(self, what: str, indices: range) -> random.Random:
         return random.Random(derive_seed(self._settings.seed, "practice", what, indices.start))
