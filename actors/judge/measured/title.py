@@ -124,7 +124,7 @@ def _rectangle(width: float, height: float) -> Mask:
 
 
 def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
-    seen: set[tuple[int, int, int, int]] = set()
+    seen: set[tuple[tuple[int, int, int, int], int]] = set()
     for across, down in ((0.02, 0.004), (0.045, 0.008), (0.08, 0.016)):
         kernel = _rectangle(short * across, short * down)
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
@@ -134,13 +134,17 @@ def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
             if is_hole:
                 continue
             box = x, y, w, h = tuple(cv2.boundingRect(outline))
-            if box in seen or not (0.022 * short <= h <= 0.32 * short and w >= 0.7 * h):
+            if not (0.022 * short <= h <= 0.32 * short and w >= 0.7 * h):
                 continue
             part = slice(y, y + h), slice(x, x + w)
             body = _body(closed[part], outline[0, 0, 0] - x, outline[0, 0, 1] - y)
-            if cv2.countNonZero(body) >= 0.18 * w * h:
-                seen.add(box)
-                yield _Line(np.asarray(cv2.bitwise_and(mask[part], body), np.uint8), box, light)
+            if cv2.countNonZero(body) < 0.18 * w * h:
+                continue
+            ink = np.asarray(cv2.bitwise_and(mask[part], body), np.uint8)
+            # A wider closing may join more strokes within the same box.
+            if (known := (box, cv2.countNonZero(ink))) not in seen:
+                seen.add(known)
+                yield _Line(ink, box, light)
 
 
 def _body(mask: Mask, x: int, y: int) -> Mask:

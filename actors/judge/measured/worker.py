@@ -26,7 +26,7 @@ class MeasuredJudge:
         self._artifacts = artifacts
         self._brief = Brief.load(settings.brief_file)
         self._recogniser = Recogniser()
-        self.version = f"measured-1+{self._recogniser.version}"
+        self.version = f"measured-2+{self._recogniser.version}"
 
     def judge(self, pictures: Sequence[Picture], queries: Sequence[Query]) -> list[Judgement | Failure]:
         """Scores of each picture against its query; an unreadable picture is a `Failure`."""
