@@ -26,12 +26,12 @@ from actors.studio import Job
 from configs.schema import Settings
 from train_jobs.loop.double_loop import PRACTICE
 from train_jobs.loop.lessons.ascent import Found, ascend
-from train_jobs.loop.lessons.features import Features
 from train_jobs.loop.lessons.practice import judged
-from train_jobs.loop.lessons.reward_model import Judged, RewardModel
 from train_jobs.loop.unseen import unseen
 from train_jobs.ppo.job import made_queries, strangers
 from train_jobs.ppo.rating import StudioRater
+from train_jobs.ppo.reward_model.features import Features
+from train_jobs.ppo.reward_model.model import Judged, RewardModel
 
 NETWORKS = {
     "one perceptron": (0,),

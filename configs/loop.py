@@ -5,27 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from configs.base import RoomSettings
-
-
-class RewardModelSettings(RoomSettings):
-    """What predicts from a query and an answer whether the draw is admitted."""
-
-    crosses: tuple[int, ...] = Field(default=(0, 0, 2, 2), min_length=1)
-    """Cross layers (DCN-V2, Wang et al. 2021, arXiv 2008.13535) of each network; the mean of all is taken.
-    Networks with them learn from fewer draws, those without err less where nothing was drawn."""
-    width: int = Field(default=24, ge=1)
-    """Of an embedding."""
-    hidden: int = Field(default=512, ge=1)
-    layers: int = Field(default=3, ge=1)
-    dropout: float = Field(default=0.15, ge=0, lt=1)
-    cross_dropout: float = Field(default=0.4, ge=0, lt=1)
-    """Of networks with cross layers."""
-    batch: int = Field(default=512, ge=1)
-    """At most; no more than a fiftieth of what there is to learn from, or 64."""
-    lr: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.02, ge=0)
-    threads: int = Field(default=2, ge=1)
-    """Networks that are fitted at once."""
+from configs.reward_model import RewardModelSettings
 
 
 class PracticeSettings(RoomSettings):
@@ -36,13 +16,18 @@ class PracticeSettings(RoomSettings):
     """Of them the first round's: of random answers, and of the search's best strategy."""
     growth: float = Field(default=0.5, ge=0.05)
     """How many draws a round has of those of all rounds before it."""
+    looked: int = Field(default=3, ge=1)
+    """Queries that the model looks at for each that is drawn, after the first round."""
+    doubted: float = Field(default=0.75, ge=0, le=1)
+    """Of the queries that are drawn, the share that are those whose best answer the model doubts most: most
+    that fails is among them. The others are drawn whatever it thinks of them, lest it is wrong there."""
     epochs: float = Field(default=5.0, gt=0)
     """Times that each draw is looked at between two rounds."""
     looks: int = Field(default=100_000, ge=0)
     """Looks at draws that there are at least, however few draws."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the choice among a best answer's neighbours, nats of the odds of being admitted."""
-    starts: int = Field(default=32, ge=1)
+    starts: int = Field(default=16, ge=1)
     """Random answers, the best of which is improved until nothing near it is better."""
     model: RewardModelSettings = RewardModelSettings()
 
@@ -69,4 +54,7 @@ class LoopSettings(RoomSettings):
     practice: PracticeSettings = PracticeSettings()
     lessons: int = Field(default=2000, ge=1)
     """Made queries to which the best answer that practice has found is drawn, for the policy to learn."""
+    imagined: bool = False
+    """Whether PPO learns from what practice's reward model expects, by far more answers than can be drawn;
+    else every answer is drawn and judged."""
     seed: int = Field(default=7, ge=0)

@@ -177,6 +177,9 @@ class PpoSettings(LoggedSettings):
     """Of torch, a worker; more than one helps large models on cores that nothing else uses."""
     raters: PoolSettings = PoolSettings(workers=2, batch=8)
     """What draws and judges the answers, divided among the workers; 0 = the workers themselves."""
+    reward_model: Path | None = None
+    """A reward model that a loop's practice has saved; answers earn what it expects of them, and nothing is
+    drawn. None = they are drawn and judged."""
     strangers: int = Field(default=9, ge=0)
     """Subjects that training never names, on which the policy is measured apart."""
     checkpoint_steps: int = Field(default=25, ge=1)

@@ -22,7 +22,7 @@ BUDGET = """
 gepa: {minibatch: 4, evaluators: 1, proposers: 1, studio: {budget: 40, train: 10, validation: 6, draws: 1}}
 loop:
   {covers: 8, real: 2, draws: 1, warm_queries: 2, warm_draws: 2, suffix_trials: 0, unseen: 8, lessons: 8,
-   best_of: 2, practice: {draws: 32, first: 16, looks: 200}}
+   best_of: 2, practice: {draws: 32, first: 16, looks: 200}, imagined: true}
 ppo:
   {steps: 2, batch: 8, minibatches: 1, epochs: 1, checkpoint_steps: 1, workers: 0, loggers: [],
    warm_start: {steps: 2, batch: 8}, raters: {workers: 0}}
@@ -61,7 +61,7 @@ def test_the_loop_closes_and_goes_on_where_it_stopped(atelier: Loop, ray_session
         assert {"admission_interval", "draws_per_admitted", "reward"} <= set(summary[arm])
     assert summary["best_of_k"]["k"] == 2
     assert set(summary["gains"]) == {"policy_before", "search", "sft"}
-    assert summary["stages"]["training"]["draws"] == 16
+    assert summary["training"]["answers"] == 16 and summary["stages"]["training"]["draws"] == 0
     assert summary["policy_after"]["copied"] == 1.0
     assert load(Path(told["policy"])).card["steps"] == 2
     page = (run / "report.html").read_text("utf-8")

@@ -13,7 +13,16 @@ from actors.judge.measured.title import find_title
 from actors.judge.measured.tone import tone
 from actors.pixels import Pixels
 
-TITLES = ("City Walk", "Annual Report", "新年快乐", "茶史", "A Brief History of Tea", "城市漫步", "童年", "琴赋高")
+TITLES = (
+    "City Walk",
+    "Annual Report",
+    "新年快乐",
+    "茶史",
+    "A Brief History of Tea",
+    "城市漫步",
+    "童年",
+    "琴赋高",
+)
 
 
 def plain(value: int | tuple[int, int, int], side: int = 256) -> Pixels:

@@ -21,10 +21,13 @@ from configs.load import load
 from configs.policy import TinySettings
 from configs.pool import PoolSettings
 from configs.ppo import PpoSettings, WarmStartSettings
+from configs.reward_model import RewardModelSettings
 from configs.schema import Settings
 from train_jobs.ppo.job import begin, finish, made_queries, strangers, train_here
 from train_jobs.ppo.lessons import distinct, lesson_of, read_records
 from train_jobs.ppo.rating import Earned, StudioRater, earned
+from train_jobs.ppo.reward_model.features import Features
+from train_jobs.ppo.reward_model.model import RewardModel
 
 STRATEGY = default_strategy()
 
@@ -53,6 +56,19 @@ def settings(tmp_path: Path) -> Settings:
     found = load("embedded", environ={})
     generator = found.generator.model_copy(update={"long_side": 96})
     return found.model_copy(update={"ppo": room, "generator": generator})
+
+
+def test_a_reward_model_takes_the_place_of_draws(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, path = Features(), tmp_path / "model.safetensors"
+    room = RewardModelSettings(crosses=(0,), width=4, hidden=16, layers=1)
+    RewardModel(features.size, features.slots, room, 0).save(path, 1)
+    ppo = settings.ppo.model_copy(update={"reward_model": path})
+    monkeypatch.setattr(StudioRater, "rate", None)
+    start = begin(ppo, RECORDS, tmp_path, lambda stage, done, total: None)
+    state = train_here(settings.model_copy(update={"ppo": ppo}), start, tmp_path)
+    assert [0 < row["reward"] < 2 for row in state.progress.curve] == [True] * ppo.steps
 
 
 def test_winners_become_a_policy_that_proposes(settings: Settings, tmp_path: Path) -> None:
@@ -153,4 +169,4 @@ def test_only_what_is_the_prompts_fault_counts_against_it() -> None:
     picture = Picture(sha256="0" * 64, width=1, height=1, prompt_id=prompt.id, seed=0, generator_version="g")
     reward = Reward(value=0.0, admitted=False, gates={"intent": False}, picture=0.9, prompt=1, parts={})
     drawn = Draw(query_id="q", index=0, prompt=prompt, picture=picture, reward=reward)
-    assert earned(drawn) == Earned(0.0, False, False)
+    assert earned(drawn) == Earned(0.0, False, False, gates={"intent": False})

@@ -33,7 +33,7 @@ from train_jobs.gepa.engine import Engine
 from train_jobs.gepa.job import DISTILL, STRATEGY, Data, Evolved, evolve_studio
 from train_jobs.loop import arms, measuring
 from train_jobs.loop.job import Progress, evaluate
-from train_jobs.loop.lessons.practice import Practice, course, lessons
+from train_jobs.loop.lessons.practice import MODEL, Practice, course, lessons
 from train_jobs.loop.measuring import Measured
 from train_jobs.loop.unseen import unseen
 from train_jobs.ppo.curves import ends
@@ -143,7 +143,13 @@ class Loop:
             **baseline["summary"],
             **measuring.summaries(measured, self._settings.reward, self._strangers),
             "gains": measuring.gains(measured),
-            "training": {**ends(curve), "steps": len(curve), "records": trained["records"]},
+            "training": {
+                **ends(curve),
+                "steps": len(curve),
+                "answers": trained["answers"],
+                "imagined": self._settings.loop.imagined,
+                "records": trained["records"],
+            },
             "practice": course(folder / PRACTICE),
             "stages": stages,
             "strangers": sorted(self._strangers),
@@ -218,6 +224,10 @@ class Loop:
 
     def _training(self) -> dict[str, Any]:
         folder, settings = self._run.path.absolute(), self._settings
+        imagined = settings.loop.imagined
+        if imagined:
+            ppo = settings.ppo.model_copy(update={"reward_model": folder / PRACTICE / MODEL})
+            settings = settings.model_copy(update={"ppo": ppo})
         untaught(settings.ppo, folder)
         records = self._records()
         start = begin(settings.ppo, records, folder, self._progress)
@@ -225,7 +235,8 @@ class Loop:
             train = train_on_ray if settings.ppo.workers else train_here
             state = train(settings, start, folder)
         finish(settings.ppo, start, state, folder)
-        return {"draws": state.progress.draws, "records": len(records)}
+        answers = state.progress.draws
+        return {"draws": 0 if imagined else answers, "answers": answers, "records": len(records)}
 
     def _records(self) -> list[DistillRecord]:
         """What the search left, and the lessons of practice."""

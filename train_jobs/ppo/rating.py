@@ -17,10 +17,11 @@ from actors.studio import Job, Studio
 from configs.generator import ProceduralSettings
 from configs.policy import ExpanderSettings
 from configs.schema import Settings
+from train_jobs.ppo.reward_model.rater import ModelRater
 from train_jobs.training.ranks import ALONE, Ranks
 
 Rate = Callable[[Sequence[Job]], Awaitable[list[Draw | Failure]]]
-"""One draw a job, in order."""
+"""One draw a job, in order; an imagined one has no picture."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Earned:
     """Whether the picture shows what was asked for."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Of each dimension, 0..1; none of a prompt that was refused."""
+    gates: Mapping[str, bool] = field(default_factory=dict)
+    """By what the query asked for, whether it is there; none of a prompt that was refused."""
 
 
 class StudioRater:
@@ -72,13 +75,18 @@ def earned(draw: Draw | Failure) -> Earned | None:
         return Earned(0.0, False, False) if failure.kind == "Refused" else None
     assert isinstance(draw, Draw) and draw.reward is not None
     reward = draw.reward
-    return Earned(reward.value, draw.admitted, reward.gates.get("intent", True), reward.parts)
+    gates = reward.gates
+    return Earned(reward.value, draw.admitted, gates.get("intent", True), reward.parts, gates)
 
 
 @asynccontextmanager
 async def raters(settings: Settings, ranks: Ranks = ALONE) -> AsyncIterator[Rate]:
-    """What draws and judges for one rank: its share of a pool on the running cluster, or this process."""
+    """What rates for one rank: a reward model, or what draws and judges, its share of a pool on the running
+    cluster or this process."""
     room = settings.ppo.raters
+    if settings.ppo.reward_model is not None:
+        yield ModelRater(settings.ppo.reward_model).rate
+        return
     if room.workers == 0:
         rater = StudioRater(settings)
         try:

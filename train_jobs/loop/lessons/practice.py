@@ -1,7 +1,8 @@
 """Practice: a reward model says which answers are worth a draw, and learns from what the judge said.
 
-    what the strategy pins down, and random answers -> [fit the model to all draws -> draw each query's best
-    answer, and one near it]* -> lessons: best answers to further queries that a draw of each has admitted
+    what the strategy pins down, and random answers -> [fit the model to all draws -> of the queries that it
+    doubts most, draw the best answer, and one near it]* -> lessons: best answers to further queries that a
+    draw of each has admitted
 
 A contextual bandit: the query is the context, an answer the arm, an admitted first draw the reward. A search
 over strategies finds what is right on the whole; what one subject in one frame needs is found here, where
@@ -15,7 +16,7 @@ import json
 import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,10 +31,10 @@ from actors.vocabulary import Facet, read
 from configs.loop import LoopSettings
 from train_jobs.loop.job import Progress
 from train_jobs.loop.lessons.ascent import Found, ascend, at_random
-from train_jobs.loop.lessons.features import Features
-from train_jobs.loop.lessons.reward_model import Judged, RewardModel
 from train_jobs.loop.winners import attempts, records
 from train_jobs.ppo.rating import earned
+from train_jobs.ppo.reward_model.features import Features
+from train_jobs.ppo.reward_model.model import Judged, RewardModel
 from train_jobs.ppo.rollout import Queries
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ Draws = Callable[[str, Sequence[Job]], Awaitable[list[Draw | Failure]]]
 PART = 2048
 """Queries between two files: what a kill loses."""
 MODEL = "reward_model.safetensors"
+JUDGED = ("admitted", "scores", "gates")
+"""What is kept of `Earned`."""
 TAUGHT = Strategy.of({"practice": "the answer that a reward model of judged draws holds for the best"})
 """What lessons are written by."""
 
@@ -54,6 +57,8 @@ class Try:
     values: dict[Facet, str]
     best: bool
     """Whether the model, or in the first round the strategy, would have it."""
+    doubted: bool = False
+    """Whether the query was chosen because the model doubts even its best answer."""
 
 
 def rounds(draws: int, first: int, growth: float) -> list[int]:
@@ -68,18 +73,36 @@ def rounds(draws: int, first: int, growth: float) -> list[int]:
     return sizes
 
 
+def to_draw(values: Sequence[float], count: int, doubted: float) -> dict[int, bool]:
+    """Of the queries that were looked at, the places of those to draw, and whether each is doubted: the first
+    ones, whatever is thought of them, and of the rest those whose best answer is worth least.
+
+    Args:
+        values: of the best answers, one a query.
+        count: to draw, 1 up to all.
+        doubted: share of them to choose by doubt, 0..1; one at least is not.
+    """
+    plain = max(1, count - round(count * doubted))
+    rest = sorted(range(plain, len(values)), key=values.__getitem__)[: count - plain]
+    return dict.fromkeys(range(plain), False) | dict.fromkeys(sorted(rest), True)
+
+
 def course(folder: Path) -> list[dict[str, float]]:
-    """How the rounds in a practice's folder went: draws judged so far, and the shares admitted of the answers
-    that were held for the best (in the first round the strategy's) and of the others."""
-    found: dict[int, dict[bool, list[bool]]] = {}
+    """How the rounds in a practice's folder went: draws judged so far, and, of queries that were not chosen
+    by doubt, the shares admitted of the answers that were held for the best (in the first round the
+    strategy's) and of the others."""
+    found: dict[int, list[dict[str, Any]]] = {}
     for path in folder.glob("round-*.jsonl"):
-        known = found.setdefault(int(path.name.split("-")[1]), {True: [], False: []})
-        for each in _lines(path):
-            known[each["best"]].append(each["admitted"])
+        found.setdefault(int(path.name.split("-")[1]), []).extend(_lines(path))
     draws, went = 0, []
     for _, known in sorted(found.items()):
-        draws += sum(map(len, known.values()))
-        went.append({"draws": draws, "best": _share(known[True]), "other": _share(known[False])})
+        draws += len(known)
+        plain = [each for each in known if not each["doubted"]]
+        shares = {
+            name: _share([each["admitted"] for each in plain if each["best"] == best])
+            for name, best in (("best", True), ("other", False))
+        }
+        went.append({"draws": draws, **shares})
     return went
 
 
@@ -90,11 +113,11 @@ def lessons(folder: Path) -> list[Path]:
 
 def judged(path: Path, features: Features, queries: Queries) -> Judged:
     """The draws in a file of a round."""
-    found = _lines(path)
+    found = [(queries(each["index"]), each) for each in _lines(path)]
     return Judged.of(
-        [features.row(queries(each["index"]), each["values"]) for each in found],
-        [each["admitted"] for each in found],
-        [each["scores"] for each in found],
+        [features.row(query, each["values"]) for query, each in found],
+        [each["admitted"] for _, each in found],
+        [each["scores"] | features.gates(query, each["gates"]) for query, each in found],
     )
 
 
@@ -153,7 +176,8 @@ class Practice:
         known, first = Judged.none(self._features.slots), self._start
         for number, count in enumerate(self._rounds):
             await self._ready(known, number)
-            parts = self._parts(f"round-{number:03d}", range(first, first + count))
+            looked = self._room.looked if number else 1
+            parts = self._parts(f"round-{number:03d}", range(first, first + count * looked), looked)
             async for path, tries in ahead(self._tries if number else self._first, _missing(parts)):
                 jobs = [self._job(each) for each in tries]
                 self._keep(path, tries, await draws(f"practice, round {number + 1}", jobs))
@@ -177,11 +201,11 @@ class Practice:
         """The best answers to queries."""
         return [self._job(best) for best, _ in self._best(indices)]
 
-    def _parts(self, name: str, indices: range) -> list[tuple[Path, range]]:
-        """Files, and the queries of each."""
+    def _parts(self, name: str, indices: range, looked: int = 1) -> list[tuple[Path, range]]:
+        """Files, and the queries to look at for each."""
         return [
-            (self._folder / f"{name}-{part:03d}.jsonl", range(first, min(first + PART, indices.stop)))
-            for part, first in enumerate(range(indices.start, indices.stop, PART))
+            (self._folder / f"{name}-{part:03d}.jsonl", indices[first : first + PART * looked])
+            for part, first in enumerate(range(0, len(indices), PART * looked))
         ]
 
     def _first(self, indices: range) -> list[Try]:
@@ -196,14 +220,19 @@ class Practice:
         return tries
 
     def _tries(self, indices: range) -> list[Try]:
-        """What the model holds for the best answer to each query, and one near it."""
+        """What the model holds for the best answer to a query, and one near it; of as many queries as are to
+        be drawn of those that are looked at."""
         dice = self._dice("near", indices)
+        looked_up = list(self._best(indices))
+        values = [found.value for _, found in looked_up]
+        chosen = to_draw(values, len(indices) // self._room.looked, self._room.doubted)
         tries = []
-        for best, found in self._best(indices):
+        for place, doubted in chosen.items():
+            best, found = looked_up[place]
             odds = torch.softmax(found.values / self._room.temperature, 0).tolist()
             near = dice.choices(found.near, odds)[0] if odds else found.best
             other = self._features.values(near, self._queries(best.index))
-            tries += [best, Try(best.index, other, False)]
+            tries += [replace(best, doubted=doubted), Try(best.index, other, False, doubted)]
         return tries
 
     def _best(self, indices: range) -> Iterator[tuple[Try, Found]]:
@@ -241,7 +270,9 @@ class Practice:
         """What was tried and what came of it; not what failed by no fault of an answer."""
         _refuse_unjudged(path, found)
         lines = (
-            json.dumps({**asdict(each), "admitted": worth.admitted, "scores": dict(worth.scores)})
+            json.dumps(
+                asdict(each) | {name: getattr(worth, name) for name in ("admitted", "scores", "gates")}
+            )
             for each, worth in zip(tries, map(earned, found), strict=True)
             if worth is not None
         )

@@ -8,7 +8,7 @@ from actors.policy import grammar
 from actors.policy.expander import write
 from actors.policy.tiny.tokens import WRITTEN
 from actors.vocabulary import read, read_query
-from train_jobs.loop.lessons.features import Features
+from train_jobs.ppo.reward_model.features import Features
 
 FEATURES = Features()
 

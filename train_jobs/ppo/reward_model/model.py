@@ -1,8 +1,8 @@
 """A reward model: from a query and an answer to the chance that the first draw is admitted.
 
 It learns from every draw that was judged, again and again, where reinforcement sees each once; and an answer
-can be looked up in it in microseconds. Beside the admission it learns what the judge said of each dimension,
-of which every draw tells more.
+can be looked up in it in microseconds. Beside the admission it learns what the judge said of each dimension
+and gate, of which every draw tells more.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from actors.contracts import Dimension, derive_seed
+from actors.errors import BadInput
 from actors.folders import replace_files
-from configs.loop import RewardModelSettings
+from actors.tensors import fill, read_tensors
+from configs.reward_model import RewardModelSettings
+from train_jobs.ppo.reward_model.features import GATES, Features
 
-_TOLD = tuple(str(dimension) for dimension in Dimension if dimension is not Dimension.TOTAL)
+TOLD = (*(str(dimension) for dimension in Dimension if dimension is not Dimension.TOTAL), *GATES)
 _LEAST_BATCH = 64
 _ROWS = 8192
 """Rows that are looked up at once."""
@@ -39,20 +42,25 @@ class Judged:
     rows: Tensor
     """Of `Features`, [N, slots] int64."""
     told: Tensor
-    """Whether admitted, then each dimension's score, [N, 1 + dimensions], 0..1; NaN where none is known."""
+    """Whether admitted, then each dimension's score and each gate, [N, 1 + dimensions + gates], 0..1; NaN
+    where none is known."""
 
     @classmethod
     def none(cls, slots: int) -> Judged:
         """No draw."""
-        return cls(torch.zeros(0, slots, dtype=torch.int64), torch.zeros(0, 1 + len(_TOLD)))
+        return cls(torch.zeros(0, slots, dtype=torch.int64), torch.zeros(0, 1 + len(TOLD)))
 
     @classmethod
     def of(
         cls, rows: Sequence[Sequence[int]], admitted: Sequence[bool], scores: Sequence[Mapping[str, float]]
     ) -> Judged:
-        """Draws, one an index."""
+        """Draws, one an index.
+
+        Args:
+            scores: of dimensions and `GATES`, as far as they are known.
+        """
         told = [
-            [float(each), *(found.get(name, math.nan) for name in _TOLD)]
+            [float(each), *(found.get(name, math.nan) for name in TOLD)]
             for each, found in zip(admitted, scores, strict=True)
         ]
         return cls(torch.tensor(rows), torch.tensor(told))
@@ -75,11 +83,11 @@ class Network(nn.Module):
         self.crosses = nn.ModuleList(nn.Linear(width, width) for _ in range(crosses))
         widths = [width, *[hidden] * settings.layers]
         self.layers = nn.ModuleList(starmap(nn.Linear, pairwise(widths)))
-        self.head = nn.Linear(hidden, 1 + len(_TOLD))
+        self.head = nn.Linear(hidden, 1 + len(TOLD))
         self.dropout = settings.cross_dropout if crosses else settings.dropout
 
     def forward(self, rows: Tensor, dice: torch.Generator | None = None) -> Tensor:
-        """Logits [N, 1 + dimensions] of rows [N, slots].
+        """Logits [N, 1 + dimensions + gates] of rows [N, slots].
 
         Args:
             dice: in training, of what is dropped.
@@ -108,16 +116,50 @@ class RewardModel:
     """
 
     def __init__(self, size: int, slots: int, settings: RewardModelSettings, seed: int) -> None:
-        self._settings, self._seed = settings, seed
+        self._size, self._slots, self._settings, self._seed = size, slots, settings, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._networks = [Network(size, slots, crosses, settings) for crosses in settings.crosses]
+            self._networks = nn.ModuleList(Network(size, slots, each, settings) for each in settings.crosses)
+
+    @classmethod
+    def opened(cls, path: Path, features: Features) -> RewardModel:
+        """A model that was saved.
+
+        Raises:
+            BadInput: the file is missing, damaged or no reward model, or its features are not these.
+        """
+        read_tensors(path)
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+        try:
+            settings = RewardModelSettings.model_validate_json(about["settings"])
+            size, slots = int(about["size"]), int(about["slots"])
+        except (KeyError, ValueError) as error:
+            raise BadInput(
+                f"{path}: no reward model ({error}); accepted: what a practice has saved"
+            ) from None
+        if (size, slots) != (features.size, features.slots):
+            raise BadInput(
+                f"{path}: it knows {size} values of {slots} slots, the vocabulary makes {features.size} of "
+                f"{features.slots}; accepted: a reward model that was fitted with this vocabulary"
+            )
+        model = cls(size, slots, settings, 0)
+        model.load(path)
+        return model
 
     def logits(self, rows: Tensor) -> Tensor:
         """Of being admitted, [N] of rows [N, slots]."""
+        return self._all(rows)[:, 0]
+
+    def expected(self, rows: Tensor) -> Tensor:
+        """The chance to be admitted, each dimension's score and the chance to pass each gate, in the order of
+        `TOLD`, [N, 1 + dimensions + gates], 0..1."""
+        return self._all(rows).sigmoid()
+
+    def _all(self, rows: Tensor) -> Tensor:
         with torch.no_grad():
             parts = [
-                torch.stack([network(part)[:, 0] for network in self._networks]).mean(0)
+                torch.stack([network(part) for network in self._networks]).mean(0)
                 for part in torch.split(rows, _ROWS)
             ]
         return torch.cat(parts)
@@ -151,21 +193,20 @@ class RewardModel:
             torch.set_num_threads(before)
 
     def save(self, path: Path, number: int) -> None:
-        """Write the weights, and a number to know them by."""
-        found = {
-            f"{place}.{name}": each
-            for place, network in enumerate(self._networks)
-            for name, each in network.state_dict().items()
-        }
-        replace_files(path.parent, {path.name: packed(found, {"number": str(number)})})
+        """Write the model, and a number to know it by."""
+        about = {"number": number, "size": self._size, "slots": self._slots}
+        named = {name: str(each) for name, each in about.items()}
+        named["settings"] = self._settings.model_dump_json()
+        replace_files(path.parent, {path.name: packed(self._networks.state_dict(), named)})
 
     def load(self, path: Path) -> int:
-        """Take up weights that were saved; the answer is their number."""
+        """Take up weights that were saved; the answer is their number.
+
+        Raises:
+            BadInput: they are not those of such a model.
+        """
+        fill(self._networks, read_tensors(path), path)
         with safe_open(path, "pt") as file:
-            for place, network in enumerate(self._networks):
-                network.load_state_dict(
-                    {name: file.get_tensor(f"{place}.{name}") for name in network.state_dict()}
-                )
             return int(file.metadata()["number"])
 
     def _fitting(self, number: int, judged: Judged, batch: int, steps: int) -> Iterator[int]:

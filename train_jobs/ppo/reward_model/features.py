@@ -12,6 +12,8 @@ from actors.vocabulary import FACETS, Facet, Reading, keys, kinds, read_query
 NONE = "none"
 OTHERS: tuple[Facet, ...] = tuple(facet for facet in FACETS if facet != "subject")
 _SUBJECTS = ("first", "second")
+GATES = (*(f"{place} subject" for place in _SUBJECTS), "palette", "title")
+"""What a query may ask for by which a picture is refused, by its slot."""
 
 
 class Features:
@@ -54,6 +56,19 @@ class Features:
         for facet in WRITTEN:
             said[f"asked {facet}"] = "yes" if asked.keys(facet) else ""
         return [self._ids[slot, said[slot]] for slot in self._slots]
+
+    def gates(self, query: Query, passed: Mapping[str, bool]) -> dict[str, bool]:
+        """Of `GATES` those that a picture was held against, and whether it passed.
+
+        Args:
+            passed: by the judge's names: `subject:KEY`, `palette`, `title`; others are left out.
+        """
+        subjects = read_query(query).keys("subject")
+        names = {
+            f"subject:{key}": f"{place} subject" for key, place in zip(subjects, _SUBJECTS, strict=False)
+        }
+        named = {names.get(name, name): each for name, each in passed.items()}
+        return {name: named[name] for name in GATES if name in named}
 
     def choices(self, query: Query) -> dict[int, list[int]]:
         """By the place of its slot, what an answer may say of each facet that the query leaves open."""

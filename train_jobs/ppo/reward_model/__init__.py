@@ -1,0 +1,1 @@
+"""What an answer is likely to be worth, learnt from draws that were judged."""
