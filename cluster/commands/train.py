@@ -71,11 +71,11 @@ def ranking(
 def policy(
     shell: Shell,
     records: Annotated[
-        Path | None, typer.Argument(help="A search's run, or its distill/records.jsonl.")
+        Path | None, typer.Argument(help="A run of evolve or loop, or a file of records.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to go on with.")] = None,
 ) -> None:
-    """Train a policy: first on what a search's winners said, then by reinforcement (PPO).
+    """Train a policy: first on what a search or a practice has found, then by reinforcement (PPO).
 
     The run's folder gets `policy/` and `curves.png`. Use a tiny policy with --set policy.type=tiny
     --set policy.weights=RUN/policy, a language model with --set policy.type=llm --set policy.engine.model=...

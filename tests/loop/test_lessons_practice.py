@@ -18,7 +18,7 @@ from actors.studio import Job
 from actors.vocabulary import keys, read, read_query
 from configs.loop import LoopSettings, PracticeSettings, RewardModelSettings
 from train_jobs.loop.job import Progress
-from train_jobs.loop.lessons.practice import Draws, Practice, course, lessons, rounds, to_draw
+from train_jobs.loop.lessons.practice import Draws, Practice, course, rounds, to_draw
 from train_jobs.ppo.lessons import read_records
 
 SETTINGS = LoopSettings(
@@ -92,7 +92,7 @@ def _practised(
             fits.append(total)
 
     asyncio.run(_practice(folder, settings, tell).run(draws))
-    return [record for path in lessons(folder) for record in read_records(path)]
+    return [record for path in sorted(folder.glob("lessons-*")) for record in read_records(path)]
 
 
 def test_it_finds_what_the_world_wants(tmp_path):

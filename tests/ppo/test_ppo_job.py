@@ -144,6 +144,16 @@ def test_records_that_are_none_are_refused(tmp_path: Path, text: str | None, mes
         read_records(tmp_path)
 
 
+def test_a_loops_records_are_its_searchs_and_its_practices(tmp_path: Path) -> None:
+    for name, kept in (("search/distill/records", RECORDS[:3]), ("practice/lessons-000", RECORDS[3:5])):
+        path = tmp_path / f"{name}.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{each.model_dump_json()}\n" for each in kept))
+    (tmp_path / "practice/lessons-001.jsonl").write_text("")
+    assert read_records(tmp_path) == RECORDS[:5]
+    assert read_records(tmp_path / "search") == RECORDS[:3]
+
+
 def test_a_rater_draws_judges_and_keeps_no_picture(settings: Settings) -> None:
     rater = StudioRater(settings)
     jobs = [Job(each.query, each.prompt, seed) for seed, each in enumerate(RECORDS[:3])]

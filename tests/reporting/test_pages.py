@@ -170,7 +170,7 @@ def test_the_double_loop_shows_its_stages_and_how_practice_went() -> None:
         "sft": an_arm(0.7, **said, **shares),
         "policy_after": an_arm(0.8, **said, **shares),
         "gains": {"sft": {"points": 0.1, "interval": (0.05, 0.15)}},
-        "training": {"first": ends, "last": ends},
+        "training": {"first": ends, "last": ends, "imagined": False},
         "stages": {"practice": {"draws": 6000, "seconds": 60}},
         "practice": course,
     }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.artifacts import Artifacts
-from actors.contracts import DistillRecord, Draw, Failure, Prompt, Query, Strategy, derive_seed
+from actors.contracts import Draw, Failure, Prompt, Query, Strategy, derive_seed
 from actors.errors import BadInput
 from actors.hosts import in_process, pooled
 from actors.policy.expander import default_strategy, read_strategy
@@ -30,10 +30,10 @@ from configs.ppo import LlmPolicySettings
 from configs.schema import Settings
 from train_jobs.gepa.archipelago import Archipelago
 from train_jobs.gepa.engine import Engine
-from train_jobs.gepa.job import DISTILL, STRATEGY, Data, Evolved, evolve_studio
+from train_jobs.gepa.job import STRATEGY, Data, Evolved, evolve_studio
 from train_jobs.loop import arms, measuring
 from train_jobs.loop.job import Progress, evaluate
-from train_jobs.loop.lessons.practice import MODEL, Practice, course, lessons
+from train_jobs.loop.lessons.practice import MODEL, Practice, course
 from train_jobs.loop.measuring import Measured
 from train_jobs.loop.unseen import unseen
 from train_jobs.ppo.curves import ends
@@ -229,7 +229,7 @@ class Loop:
             ppo = settings.ppo.model_copy(update={"reward_model": folder / PRACTICE / MODEL})
             settings = settings.model_copy(update={"ppo": ppo})
         untaught(settings.ppo, folder)
-        records = self._records()
+        records = read_records(self._run.path)
         start = begin(settings.ppo, records, folder, self._progress)
         with self._watchers.training(folder):
             train = train_on_ray if settings.ppo.workers else train_here
@@ -237,11 +237,6 @@ class Loop:
         finish(settings.ppo, start, state, folder)
         answers = state.progress.draws
         return {"draws": 0 if imagined else answers, "answers": answers, "records": len(records)}
-
-    def _records(self) -> list[DistillRecord]:
-        """What the search left, and the lessons of practice."""
-        paths = (self._run.path / SEARCH / DISTILL / "records.jsonl", *lessons(self._run.path / PRACTICE))
-        return [record for path in paths for record in read_records(path)]
 
     async def _evaluation(self, strategy: Strategy, policies: dict[str, Path]) -> dict[str, Measured]:
         async with raters(self._settings) as rate:

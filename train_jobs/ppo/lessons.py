@@ -22,6 +22,10 @@ class Lesson:
     values: dict[Facet, str]
 
 
+WINNERS = "distill/records.jsonl"
+"""What a search leaves in its run's folder."""
+
+
 def lesson_of(record: DistillRecord) -> Lesson:
     """What a winner's prompt says that its query does not."""
     asked, written = read_query(record.query), read(record.prompt.text)
@@ -32,21 +36,34 @@ def lesson_of(record: DistillRecord) -> Lesson:
 
 
 def read_records(path: Path) -> list[DistillRecord]:
-    """The winners that a search has left.
+    """What a search's winners, and the lessons of a loop's practice, have said.
 
     Args:
-        path: the search's run, or its file of records, a JSON line each.
+        path: a run of `evolve` or `loop`, or a file of records, a JSON line each.
 
     Raises:
-        BadInput: the file cannot be read, a line is no record, or there is none.
+        BadInput: a file cannot be read, a line is no record, or there is none.
     """
-    if path.is_dir():
-        path = path / "distill" / "records.jsonl"
+    records = [record for file in _files(path) for record in _read(file)]
+    if not records:
+        raise BadInput(f"{path} holds no record: a policy cannot be warmed up with nothing; run evolve first")
+    return records
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    lessons = sorted(path.glob("practice/lessons-*.jsonl"))
+    search = path / "search" if (path / "search" / WINNERS).exists() else path
+    return [search / WINNERS, *lessons]
+
+
+def _read(path: Path) -> list[DistillRecord]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"{path}: cannot be read ({error}); accepted: the distill/records.jsonl of `atelier evolve`"
+            f"{path}: cannot be read ({error}); accepted: the {WINNERS} of `atelier evolve`"
         ) from None
     records: list[DistillRecord] = []
     for number, line in enumerate(lines, 1):
@@ -55,8 +72,6 @@ def read_records(path: Path) -> list[DistillRecord]:
         except ValidationError as error:
             problem = " ".join(str(error).split())
             raise BadInput(f"{path}, line {number}: no DistillRecord ({problem})") from None
-    if not records:
-        raise BadInput(f"{path} holds no record: a policy cannot be warmed up with nothing; run evolve first")
     return records
 
 

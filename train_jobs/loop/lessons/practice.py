@@ -106,11 +106,6 @@ def course(folder: Path) -> list[dict[str, float]]:
     return went
 
 
-def lessons(folder: Path) -> list[Path]:
-    """Files of `DistillRecord`s, a JSON line each, that a practice in a folder has left."""
-    return sorted(path for path in folder.glob("lessons-*.jsonl") if path.stat().st_size)
-
-
 def judged(path: Path, features: Features, queries: Queries) -> Judged:
     """The draws in a file of a round."""
     found = [(queries(each["index"]), each) for each in _lines(path)]
@@ -162,7 +157,7 @@ class Practice:
         self._ended = threading.Event()
 
     async def run(self, draws: Draws) -> None:
-        """Practise; what is to be learnt from it are then the folder's `lessons`.
+        """Practise; what is to be learnt from it is then in `lessons-*.jsonl`, a `DistillRecord` a line.
 
         Raises:
             StageFailed: less than half of the draws at a time could be judged.
