@@ -76,6 +76,13 @@ def test_a_clean_title_is_found_and_another_is_not(title: str) -> None:
         assert all(find_title(pixels, other).match < TITLE_BAR for other in TITLES if other != title)
 
 
+@pytest.mark.parametrize("edge", [((150, 64), (150, 240)), ((0, 74), (384, 80))])
+def test_a_thin_thing_that_touches_a_title_does_not_hide_it(edge: tuple[tuple[int, int], ...]) -> None:
+    image = Image.fromarray(typeset(["城市漫步"]))
+    ImageDraw.Draw(image).line(edge, fill=(245, 238, 220), width=3)
+    assert find_title(np.asarray(image), "城市漫步").match > TITLE_BAR
+
+
 def test_title_facts() -> None:
     found = find_title(typeset(["City Walk"]), "City Walk")
     faint = find_title((typeset(["City Walk"]) * 0.15 + 100).astype(np.uint8), "City Walk")

@@ -23,6 +23,8 @@ from actors.pixels import Pixels
 MAX_SIDE = 512
 LINE_HEIGHT = 24
 """Height in px to which a line's ink is brought before it is compared."""
+LOWEST, HIGHEST = 0.022, 0.32
+"""Of a line of text, by the frame's short side."""
 MAX_LINES = 4
 SLIP = 3
 ALIKE = 0.2
@@ -31,8 +33,12 @@ WEIGHTS = (380, 760)
 """Weights of the typeface that stand for all."""
 _UNIT = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+")
 
+THIN = 0.12
+"""Rows with less than this share of the fullest row's ink, and columns inked over less of the line's height,
+are not text at a candidate's edges."""
 Ink = NDArray[np.float32]
 Mask = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class _Line:
     """A candidate line of text: its ink 0 or 255, and box x, y, w, h in px."""
 
     mask: Mask
-    box: tuple[int, int, int, int]
+    box: Box
     light: bool
 
     @cached_property
@@ -124,7 +130,7 @@ def _rectangle(width: float, height: float) -> Mask:
 
 
 def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
-    seen: set[tuple[tuple[int, int, int, int], int]] = set()
+    seen: set[tuple[Box, int]] = set()
     for across, down in ((0.02, 0.004), (0.045, 0.008), (0.08, 0.016)):
         kernel = _rectangle(short * across, short * down)
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
@@ -134,17 +140,43 @@ def _boxes(mask: Mask, short: int, light: bool) -> Iterator[_Line]:
             if is_hole:
                 continue
             box = x, y, w, h = tuple(cv2.boundingRect(outline))
-            if not (0.022 * short <= h <= 0.32 * short and w >= 0.7 * h):
+            if not (LOWEST * short <= h <= 2 * HIGHEST * short and w >= 0.7 * LOWEST * short):
                 continue
             part = slice(y, y + h), slice(x, x + w)
             body = _body(closed[part], outline[0, 0, 0] - x, outline[0, 0, 1] - y)
-            if cv2.countNonZero(body) < 0.18 * w * h:
-                continue
             ink = np.asarray(cv2.bitwise_and(mask[part], body), np.uint8)
             # A wider closing may join more strokes within the same box.
-            if (known := (box, cv2.countNonZero(ink))) not in seen:
-                seen.add(known)
-                yield _Line(ink, box, light)
+            if (known := (box, cv2.countNonZero(ink))) in seen:
+                continue
+            seen.add(known)
+            for left, top, right, bottom in dict.fromkeys(((0, 0, w, h), _dense(ink))):
+                inner = x + left, y + top, right - left, bottom - top
+                if _may_be_a_line(body[top:bottom, left:right], short):
+                    yield _Line(ink[top:bottom, left:right], inner, light)
+
+
+def _may_be_a_line(body: Mask, short: int) -> bool:
+    height, width = body.shape
+    sized = LOWEST * short <= height <= HIGHEST * short and width >= 0.7 * height
+    return sized and bool(cv2.countNonZero(body) >= 0.18 * width * height)
+
+
+def _dense(ink: Mask) -> Box:
+    """Left, top, right and bottom of the part of a candidate that is full of ink: without thin things that
+    touch a title, as a string or an edge that runs on beyond it."""
+    x0, x1 = 0, ink.shape[1]
+    for _ in range(2):
+        rows = cv2.reduce(ink[:, x0:x1], 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+        y0, y1 = _ends(rows, int(rows.max()))
+        columns = cv2.reduce(ink[y0:y1], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+        x0, x1 = _ends(columns, min(255 * (y1 - y0), int(columns.max())))
+    return x0, y0, x1, y1
+
+
+def _ends(ink: NDArray[np.int32], full: int) -> tuple[int, int]:
+    """Where what is not thin begins and ends."""
+    thick = np.flatnonzero(ink >= THIN * full)
+    return int(thick[0]), int(thick[-1]) + 1
 
 
 def _body(mask: Mask, x: int, y: int) -> Mask:
