@@ -199,7 +199,8 @@ def test_candidates_take_the_place_of_the_policys_own_strategy(
 ) -> None:
     (tmp_path / "own.yaml").write_text(yaml.safe_dump({"rules": "always: watercolor\n"}), "utf-8")
     own = ("--set", "policy.type=expander", "--set", "policy.strategy_file=own.yaml")
-    told = answer(evolve("--budget", "150", "--out", "run", *own, *SMALL, "--json"))
+    more = ("--set", "loop.covers=24")
+    told = answer(evolve("--budget", "150", "--out", "run", *own, *SMALL, *more, "--json"))
     assert told["seed"]["strategy"] == read_strategy(Path("own.yaml")).id
     assert told["best"]["strategy"] != told["seed"]["strategy"], "no candidate was better than the file"
     assert told["best"]["reward"] != told["seed"]["reward"], "both drew the same prompts"

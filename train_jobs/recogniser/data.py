@@ -19,6 +19,9 @@ from train_jobs.recogniser.where import where
 
 CELLS = 12
 """Cells a side of the map's labels."""
+SIDES = (128, 512, 256, 512)
+"""Long sides of the pictures that are looked at, px, in turn: a style's marks differ with the size that is
+brought down to the network's, and most pictures in use are of 512."""
 
 HELD_OUT_SHARE = 7
 """One in so many combinations of style, palette and layout is kept out of training."""
@@ -89,11 +92,15 @@ def make_title(dice: random.Random, lang: str) -> str:
     return " ".join(dice.choices(words, k=dice.randint(1, 5)))
 
 
-def make_split(count: int, *, held_out: bool, seed: int, side: int = 128) -> Split:
-    """Draw `count` labelled pictures, all inside or all outside the held-out combinations."""
+def make_split(count: int, *, held_out: bool, seed: int, sides: Sequence[int] = SIDES) -> Split:
+    """Draw `count` labelled pictures, all inside or all outside the held-out combinations.
+
+    Args:
+        sides: long sides of the pictures, px, in turn.
+    """
     rows: dict[tuple[int, int], list[_Row]] = {}
-    for scene, pinned in _scenes(count, held_out, seed):
-        pixels = render(scene, side)
+    for index, (scene, pinned) in enumerate(_scenes(count, held_out, seed)):
+        pixels = render(scene, sides[index % len(sides)])
         shape = input_size(pixels.shape[1], pixels.shape[0])
         row = (fit(pixels, shape), *labels(scene), np.bool_(pinned), where(scene, CELLS))
         rows.setdefault(shape, []).append(row)
