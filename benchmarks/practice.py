@@ -89,8 +89,9 @@ async def oracle(rater: StudioRater, queries: Sequence[Query], found: Sequence[F
     ]
     draws = await rater.rate(jobs)
     worth = np.array([d.reward.value if isinstance(d, Draw) and d.reward else 0.0 for d in draws])
-    score = (admitted(draws, 1) + 0.3 * worth).reshape(len(queries), -1, TRIALS).mean(2)
-    chosen = [rows[place] for rows, place in zip(tried, score.argmax(1), strict=True)]
+    score = (admitted(draws, 1) + 0.3 * worth).reshape(-1, TRIALS).mean(1)
+    parts = np.split(score, np.cumsum([len(rows) for rows in tried])[:-1])  # a query may leave little open
+    chosen = [rows[int(part.argmax())] for rows, part in zip(tried, parts, strict=True)]
     fresh = [job(q, row, 100 + turn) for q, row in zip(queries, chosen, strict=True) for turn in range(FRESH)]
     shares = admitted(await rater.rate(fresh), FRESH)
     return {"admission": float(shares.mean()), "error": float(shares.std() / len(shares) ** 0.5)}
