@@ -68,6 +68,7 @@ def test_a_reward_model_takes_the_place_of_draws(
     monkeypatch.setattr(StudioRater, "rate", None)
     start = begin(ppo, RECORDS, tmp_path, lambda stage, done, total: None)
     state = train_here(settings.model_copy(update={"ppo": ppo}), start, tmp_path)
+    assert state.progress.draws == 0
     assert [0 < row["reward"] < 2 for row in state.progress.curve] == [True] * ppo.steps
 
 

@@ -224,8 +224,7 @@ class Loop:
 
     def _training(self) -> dict[str, Any]:
         folder, settings = self._run.path.absolute(), self._settings
-        imagined = settings.loop.imagined
-        if imagined:
+        if settings.loop.imagined:
             ppo = settings.ppo.model_copy(update={"reward_model": folder / PRACTICE / MODEL})
             settings = settings.model_copy(update={"ppo": ppo})
         untaught(settings.ppo, folder)
@@ -235,8 +234,8 @@ class Loop:
             train = train_on_ray if settings.ppo.workers else train_here
             state = train(settings, start, folder)
         finish(settings.ppo, start, state, folder)
-        answers = state.progress.draws
-        return {"draws": 0 if imagined else answers, "answers": answers, "records": len(records)}
+        answers = state.progress.step * settings.ppo.batch
+        return {"draws": state.progress.draws, "answers": answers, "records": len(records)}
 
     async def _evaluation(self, strategy: Strategy, policies: dict[str, Path]) -> dict[str, Measured]:
         async with raters(self._settings) as rate:

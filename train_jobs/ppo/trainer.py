@@ -190,7 +190,7 @@ class Trainer:
             "tokens_per_second": metrics["length"] * self._settings.batch / (ended - learning),
         }
         self._progress.step = rollout.step + 1
-        self._progress.draws += self._settings.batch
+        self._progress.draws += 0 if self._settings.reward_model else self._settings.batch
         row = {**told, **metrics, **times}
         self._progress.curve.append({"step": self._progress.step, **row})
         self._watch(self._progress.step, self._settings.steps, row)

@@ -265,9 +265,7 @@ class Practice:
         """What was tried and what came of it; not what failed by no fault of an answer."""
         _refuse_unjudged(path, found)
         lines = (
-            json.dumps(
-                asdict(each) | {name: getattr(worth, name) for name in ("admitted", "scores", "gates")}
-            )
+            json.dumps(asdict(each) | {name: getattr(worth, name) for name in JUDGED})
             for each, worth in zip(tries, map(earned, found), strict=True)
             if worth is not None
         )
