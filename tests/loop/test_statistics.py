@@ -1,9 +1,11 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.contracts import Dimension, Draw, Failure, Judgement, Reward
-from actors.intervals import wilson
+from actors.intervals import clustered, wilson
 from configs.reward import RewardSettings
 from train_jobs.loop.statistics import BARS, admission, admission_by_bar, arm_summary, failure_causes
 
@@ -48,6 +50,40 @@ def test_wilson_holds_the_share(k: int, more: int) -> None:
     low, high = wilson(k, k + more)
     if k + more:
         assert low - 1e-12 <= k / (k + more) <= high + 1e-12
+
+
+def test_tries_that_go_alike_tell_as_much_as_one_of_each_group() -> None:
+    outcomes = [True] * 30 + [False] * 10
+    assert clustered([[each] for each in outcomes]) == pytest.approx(wilson(30, 40))
+    low, high = clustered([[each] * 4 for each in outcomes])
+    assert (low, high) == pytest.approx(wilson(30, 40), abs=0.01)
+    assert high - low > 1.8 * (wilson(120, 160)[1] - wilson(120, 160)[0])
+    assert clustered([[True] * 4] * 20) == wilson(20, 20)
+    assert clustered([]) == (0.0, 1.0) and clustered([[True, False]]) == wilson(0.5, 1)
+
+
+def test_the_true_share_is_in_95_of_100_intervals_of_alike_tries() -> None:
+    dice, held, narrow = random.Random(0), 0, 0
+    for _ in range(1000):
+        shares = [dice.betavariate(4, 1) for _ in range(100)]
+        groups = [[dice.random() < share for _ in range(4)] for share in shares]
+        low, high = clustered(groups)
+        held += low <= 0.8 <= high
+        tries = wilson(sum(map(sum, groups)), 400)
+        narrow += tries[0] <= 0.8 <= tries[1]
+    assert 935 <= held <= 975
+    assert narrow < 930, "as if each try stood for itself: too narrow"
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=30))
+def test_an_interval_of_groups_holds_the_share_and_is_no_narrower_than_that_of_all_tries(
+    groups: list[list[bool]],
+) -> None:
+    successes, tries = sum(map(sum, groups)), sum(map(len, groups))
+    low, high = clustered(groups)
+    least, most = wilson(successes, tries)
+    assert 0 <= low <= successes / tries + 1e-12 and successes / tries - 1e-12 <= high <= 1
+    assert low <= least + 1e-9 and most - 1e-9 <= high
 
 
 def test_a_failed_draw_is_not_admitted() -> None:

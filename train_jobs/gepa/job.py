@@ -26,7 +26,7 @@ from actors.contracts import (
 )
 from actors.errors import BadInput
 from actors.hosts import pooled
-from actors.intervals import wilson
+from actors.intervals import admission_interval
 from actors.ledger import FileLog
 from actors.queries import load
 from actors.roles import Roles
@@ -77,7 +77,7 @@ class Measured:
         return {
             "strategy": self.strategy.id,
             "admission": self.admission,
-            "admission_interval": wilson(admitted, len(self.draws)),
+            "admission_interval": admission_interval(self.draws),
             "draws_per_admitted": len(self.draws) / admitted if admitted else None,
             "reward": sum(rewards) / len(rewards),
             "draws": len(self.draws),

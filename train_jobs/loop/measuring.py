@@ -13,7 +13,7 @@ from typing import Any
 from actors.artifacts import Artifacts
 from actors.contracts import Draw, Failure, Prompt, Query, Recall, Strategy, derive_seed
 from actors.hosts import LocalWorker
-from actors.intervals import wilson
+from actors.intervals import clustered
 from actors.studio import Job
 from actors.vocabulary import FACETS, read, read_query
 from configs.policy import TinySettings
@@ -182,35 +182,35 @@ def _summary(name: str, measured: Measured, settings: RewardSettings, strangers:
     covers, real = measured.draws[: count * measured.each], measured.draws[count * measured.each :]
     groups = {
         group: [
-            each
+            _tries(name, measured.of_cover(place))
             for place, query in enumerate(measured.covers)
             if names_any(query, strangers) == strange
-            for each in _tries(name, measured.of_cover(place))
         ]
         for group, strange in (("familiar", False), ("strange", True))
     }
     found = {
         **arm_summary(covers, real, settings, measured.seconds),
-        **{
-            group: {"admission": sum(each) / max(1, len(each)), "interval": wilson(sum(each), len(each))}
-            for group, each in groups.items()
-        },
+        **{group: {"admission": _share(each), "interval": clustered(each)} for group, each in groups.items()},
         **_words(measured),
     }
     if name != "best_of_k":
         return found
     tries = [*groups["familiar"], *groups["strange"]]
-    admission = sum(tries) / len(tries)
+    admission = _share(tries)
     return {
         **found,
         "k": measured.each,
         "admission": admission,
-        "admission_interval": wilson(sum(tries), len(tries)),
+        "admission_interval": clustered(tries),
         "draws_per_admitted": measured.each / admission if admission else None,
         "admission_by_bar": [],
         "real_admission": None,
         "real_admission_interval": None,
     }
+
+
+def _share(tries: Sequence[Sequence[bool]]) -> float:
+    return sum(map(sum, tries)) / max(1, sum(map(len, tries)))
 
 
 def _tries(name: str, draws: Sequence[Draw]) -> list[bool]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.contracts import Draw
-from actors.intervals import wilson
+from actors.intervals import admission_interval
 from actors.reward import causes
 from configs.reward import RewardSettings
 
@@ -27,10 +27,10 @@ def arm_summary(
     rewards = [draw.reward.value for draw in covers if draw.reward]
     return {
         "admission": admission(covers),
-        "admission_interval": wilson(admitted, len(covers)),
+        "admission_interval": admission_interval(covers),
         "draws_per_admitted": len(covers) / admitted if admitted else None,
         "real_admission": admission(real),
-        "real_admission_interval": wilson(sum(d.admitted for d in real), len(real)) if real else None,
+        "real_admission_interval": admission_interval(real) if real else None,
         "reward": sum(rewards) / len(rewards) if rewards else None,
         "reward_by_dimension": by_dimension(covers),
         "failure_causes": failure_causes(covers, settings),
