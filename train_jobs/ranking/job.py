@@ -21,7 +21,7 @@ from train_jobs.ranking.split import Split, split
 from train_jobs.ranking.start import start
 from train_jobs.ranking.state import TrainingState
 from train_jobs.training.checkpoint import STATE
-from train_jobs.training.fitting import fitted, joined, replace, report
+from train_jobs.training.fitting import fitted, joined, replace, report, settle
 from train_jobs.training.publishing import Curve, telling
 from train_jobs.training.ranks import ALONE, Ranks
 
@@ -41,6 +41,7 @@ def split_of(records: list[PairRecord], settings: RankingSettings) -> Split:
 def train_here(settings: RankingSettings, uri: str, bad: frozenset[str], folder: Path) -> TrainingState:
     """Train in this process, from the folder's checkpoint if there is one."""
     kept = folder / "checkpoint"
+    settle(kept)
     state = TrainingState.load(kept) if (kept / STATE).exists() else None
     with telling(settings, folder, ALONE, _curve(state)) as (publish, watch):
 

@@ -100,9 +100,16 @@ def report(state: State, metrics: Mapping[str, Any], ranks: Ranks) -> None:
         ray.train.report(dict(metrics), checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
+def settle(kept: Path) -> None:
+    """Finish a `replace` that was killed after its new checkpoint was whole."""
+    fresh, old = _beside(kept)
+    if old.exists() and not kept.exists():
+        fresh.rename(kept)
+
+
 def replace(state: State, kept: Path) -> None:
     """A new checkpoint in the old one's place; one of the two is whole at any moment."""
-    fresh, old = kept.with_name("checkpoint.new"), kept.with_name("checkpoint.old")
+    fresh, old = _beside(kept)
     for left in (fresh, old):
         shutil.rmtree(left, ignore_errors=True)
     state.save(fresh)
@@ -110,6 +117,11 @@ def replace(state: State, kept: Path) -> None:
         kept.rename(old)
     fresh.rename(kept)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(kept: Path) -> tuple[Path, Path]:
+    """Where the new checkpoint is written, and where the old one waits meanwhile."""
+    return kept.with_name(f"{kept.name}.new"), kept.with_name(f"{kept.name}.old")
 
 
 def _refuse_too_many(workers: int, gpus: bool) -> None:
