@@ -105,7 +105,7 @@ async def measured(run: Path, queries: int, oracles: int) -> dict[str, Any]:
     rater, found, answer = StudioRater(settings), {}, dict[str, Any](draws=len(drawn))
     for name, crosses in NETWORKS.items():
         room = settings.loop.practice.model.model_copy(update={"crosses": crosses})
-        model = RewardModel(FEATURES.size, FEATURES.slots, room, settings.loop.seed)
+        model = RewardModel(FEATURES.size, FEATURES.slots, room, settings.loop.seed, FEATURES.version)
         model.fit(drawn, EPOCHS * len(drawn))
         jobs = [
             job(query, each.best, turn)

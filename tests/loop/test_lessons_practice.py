@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.contracts import ASPECTS, DistillRecord, Draw, Failure, Judgement, Query, Reward, derive_seed
-from actors.errors import StageFailed
+from actors.errors import BadInput, StageFailed
 from actors.policy import grammar
 from actors.policy.expander import default_strategy
 from actors.policy.tiny.tokens import WRITTEN
@@ -18,8 +18,9 @@ from actors.studio import Job
 from actors.vocabulary import keys, read, read_query
 from configs.loop import LoopSettings, PracticeSettings, RewardModelSettings
 from train_jobs.loop.job import Progress
-from train_jobs.loop.lessons.practice import Draws, Practice, course, rounds, to_draw
+from train_jobs.loop.lessons.practice import Draws, Practice, course, judged, rounds, to_draw
 from train_jobs.ppo.lessons import read_records
+from train_jobs.ppo.reward_model.features import Features
 
 SETTINGS = LoopSettings(
     lessons=64,
@@ -185,6 +186,15 @@ def test_rounds_come_to_what_is_to_be_drawn(draws, first, growth):
     sizes = rounds(draws, first, growth)
     assert 2 * sum(sizes) == draws - draws % 2 and min(sizes) > 0
     assert sizes[1:-1] == sorted(sizes[1:-1])
+
+
+def test_draws_of_other_queries_are_not_taken_for_those_of_these(tmp_path):
+    room = SETTINGS.practice.model_copy(update={"draws": 200, "first": 200, "looks": 1000})
+    _practised(tmp_path, World().draws, SETTINGS.model_copy(update={"practice": room}))
+    path = tmp_path / "round-000-000.jsonl"
+    assert len(judged(path, Features(), _query)) == 200
+    with pytest.raises(BadInput, match="a new run"):
+        judged(path, Features(), lambda index: _query(index + 1))
 
 
 def _lines(path: Path) -> list[dict]:

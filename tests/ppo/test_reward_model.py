@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from actors.contracts import ASPECTS, Draw, Prompt
+from actors.contracts import ASPECTS, Dimension, Draw, Prompt, Query
 from actors.errors import BadInput
 from actors.policy import grammar
 from actors.policy.expander import write
 from actors.studio import Job
 from configs.reward_model import RewardModelSettings
-from train_jobs.ppo.reward_model.features import GATES, Features
+from train_jobs.ppo.reward_model.features import Features
 from train_jobs.ppo.reward_model.model import TOLD, Judged, RewardModel, _loss
 from train_jobs.ppo.reward_model.rater import ModelRater
 
@@ -89,7 +89,7 @@ def test_weights_are_taken_up_again(tmp_path):
 def test_a_saved_one_is_opened(tmp_path):
     features, path = Features(), tmp_path / "model.safetensors"
     rows = torch.tensor([features.row(QUERY, {"layout": each}) for each in ("centred", "framed")])
-    model = RewardModel(features.size, features.slots, SMALL, 1)
+    model = RewardModel(features.size, features.slots, SMALL, 1, features.version)
     model.save(path, 3)
     opened = RewardModel.opened(path, features)
     assert torch.equal(opened.expected(rows), model.expected(rows))
@@ -100,31 +100,35 @@ def test_what_is_no_reward_model_is_named(tmp_path):
     features, path = Features(), tmp_path / "model.safetensors"
     with pytest.raises(BadInput, match="cannot be read"):
         RewardModel.opened(path, features)
-    RewardModel(features.size + 1, features.slots, SMALL, 1).save(path, 3)
-    with pytest.raises(BadInput, match="fitted with this vocabulary"):
-        RewardModel.opened(path, features)
+    for more, version in ((1, features.version), (0, "of words in another order")):
+        RewardModel(features.size + more, features.slots, SMALL, 1, version).save(path, 3)
+        with pytest.raises(BadInput, match="fitted with this vocabulary"):
+            RewardModel.opened(path, features)
     save_file({"weight": torch.zeros(3)}, path)
     with pytest.raises(BadInput, match="no reward model"):
         RewardModel.opened(path, features)
 
 
-def test_imagined_draws_say_what_the_model_expects(tmp_path):
+@pytest.mark.parametrize("title", [None, "Night Market"])
+def test_imagined_draws_say_what_the_model_expects(tmp_path, title):
     features, path = Features(), tmp_path / "model.safetensors"
-    model = RewardModel(features.size, features.slots, SMALL, 1)
+    model = RewardModel(features.size, features.slots, SMALL, 1, features.version)
     model.save(path, 3)
-    answers = [{"layout": "centred", "light": "soft"}, {"layout": "framed", "style": "flat"}]
+    query = Query.of("a lighthouse in soft light", title=title)
+    answers = [{"layout": "centred", "palette": "cool"}, {"layout": "framed", "style": "flat"}]
     jobs = [
-        Job(QUERY, Prompt.of(write(QUERY, each), query=QUERY, strategy_id="s", policy_version="p"), seed)
+        Job(query, Prompt.of(write(query, each), query=query, strategy_id="s", policy_version="p"), seed)
         for seed, each in enumerate(answers)
     ]
     draws = asyncio.run(ModelRater(path).rate(jobs))
-    rows = torch.tensor([features.row(QUERY, each) for each in answers])
+    rows = torch.tensor([features.row(query, each) for each in answers])
+    judged = {each for each in Dimension if each != "total" and (title or each != "legibility")}
     for draw, told in zip(draws, model.expected(rows), strict=True):
         assert isinstance(draw, Draw) and draw.reward is not None and draw.picture is None
         assert draw.reward.value == pytest.approx(float(told[0]))
         assert draw.admitted == (draw.reward.value > 0.5)
         assert draw.reward.parts["composition"] == pytest.approx(float(told[1 + TOLD.index("composition")]))
-        assert not set(GATES) & set(draw.reward.parts)
+        assert set(draw.reward.parts) == judged, "what a judge would score"
 
 
 def test_what_progress_raises_ends_the_fitting():

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import torch
 
 from actors.contracts import Draw, Failure, Prompt, Strategy, derive_seed
-from actors.errors import StageFailed
+from actors.errors import BadInput, StageFailed
 from actors.folders import replace_files
 from actors.policy.expander import write
 from actors.studio import Job
@@ -107,8 +107,18 @@ def course(folder: Path) -> list[dict[str, float]]:
 
 
 def judged(path: Path, features: Features, queries: Queries) -> Judged:
-    """The draws in a file of a round."""
+    """The draws in a file of a round.
+
+    Raises:
+        BadInput: the grammar makes other queries now.
+    """
     found = [(queries(each["index"]), each) for each in _lines(path)]
+    for query, each in found:
+        if query.id != each["query"]:
+            raise BadInput(
+                f"{path}: query {each['index']} is {query.id} here and was {each['query']}; accepted: the "
+                "grammar and vocabulary that the practice began with, or a new run"
+            )
     return Judged.of(
         [features.row(query, each["values"]) for query, each in found],
         [each["admitted"] for _, each in found],
@@ -152,7 +162,8 @@ class Practice:
         self.draws = 2 * sum(self._rounds) + settings.lessons
         """Made in all, lessons included."""
         self._features = Features()
-        self._model = RewardModel(self._features.size, self._features.slots, self._room.model, settings.seed)
+        seen = self._features
+        self._model = RewardModel(seen.size, seen.slots, self._room.model, settings.seed, seen.version)
         self._fitted = self._model.load(folder / MODEL) if (folder / MODEL).exists() else 0
         self._ended = threading.Event()
 
@@ -265,11 +276,14 @@ class Practice:
         """What was tried and what came of it; not what failed by no fault of an answer."""
         _refuse_unjudged(path, found)
         lines = (
-            json.dumps(asdict(each) | {name: getattr(worth, name) for name in JUDGED})
+            json.dumps(self._about(each) | {name: getattr(worth, name) for name in JUDGED})
             for each, worth in zip(tries, map(earned, found), strict=True)
             if worth is not None
         )
         replace_files(path.parent, {path.name: _text(lines)})
+
+    def _about(self, each: Try) -> dict[str, Any]:
+        return {"query": self._queries(each.index).id, **asdict(each)}
 
     def _dice(self, what: str, indices: range) -> random.Random:
         return random.Random(derive_seed(self._settings.seed, "practice", what, indices.start))

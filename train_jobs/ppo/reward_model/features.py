@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from actors.contracts import ASPECTS, Lang, Query
+from actors.contracts import ASPECTS, Lang, Query, content_id
 from actors.policy.tiny.tokens import WRITTEN
 from actors.vocabulary import FACETS, Facet, Reading, keys, kinds, read_query
 
@@ -39,6 +39,8 @@ class Features:
         self.size = len(named)
         """Numbers in use."""
         self.slots = len(slots)
+        self.version = content_id("features", named)
+        """Changes with any slot, value or their order."""
 
     def row(self, query: Query, values: Mapping[Facet, str]) -> list[int]:
         """A number for each slot.

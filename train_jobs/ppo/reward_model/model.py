@@ -113,10 +113,14 @@ class RewardModel:
 
     Args:
         size, slots: of `Features`.
+        features: their version, which a file keeps.
     """
 
-    def __init__(self, size: int, slots: int, settings: RewardModelSettings, seed: int) -> None:
+    def __init__(
+        self, size: int, slots: int, settings: RewardModelSettings, seed: int, features: str = ""
+    ) -> None:
         self._size, self._slots, self._settings, self._seed = size, slots, settings, seed
+        self._features = features
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._networks = nn.ModuleList(Network(size, slots, each, settings) for each in settings.crosses)
@@ -143,7 +147,7 @@ class RewardModel:
                 f"{path}: it knows {size} values of {slots} slots, the vocabulary makes {features.size} of "
                 f"{features.slots}; accepted: a reward model that was fitted with this vocabulary"
             )
-        model = cls(size, slots, settings, 0)
+        model = cls(size, slots, settings, 0, features.version)
         model.load(path)
         return model
 
@@ -194,7 +198,7 @@ class RewardModel:
 
     def save(self, path: Path, number: int) -> None:
         """Write the model, and a number to know it by."""
-        about = {"number": number, "size": self._size, "slots": self._slots}
+        about = {"number": number, "size": self._size, "slots": self._slots, "features": self._features}
         named = {name: str(each) for name, each in about.items()}
         named["settings"] = self._settings.model_dump_json()
         replace_files(path.parent, {path.name: packed(self._networks.state_dict(), named)})
@@ -207,7 +211,13 @@ class RewardModel:
         """
         fill(self._networks, read_tensors(path), path)
         with safe_open(path, "pt") as file:
-            return int(file.metadata()["number"])
+            about = file.metadata() or {}
+        if about.get("features") != self._features or "number" not in about:
+            raise BadInput(
+                f"{path}: fitted to features {about.get('features')}, these are {self._features}; "
+                "accepted: a reward model that was fitted with this vocabulary"
+            )
+        return int(about["number"])
 
     def _fitting(self, number: int, judged: Judged, batch: int, steps: int) -> Iterator[int]:
         room, network = self._settings, self._networks[number]

@@ -10,7 +10,7 @@ import torch
 
 from actors.contracts import Dimension, Draw, Failure, Judgement, Reward
 from actors.studio import Job
-from actors.vocabulary import read
+from actors.vocabulary import read, read_query
 from train_jobs.ppo.reward_model.features import GATES, Features
 from train_jobs.ppo.reward_model.model import TOLD, RewardModel
 
@@ -34,7 +34,8 @@ class ModelRater:
 
     async def rate(self, jobs: Sequence[Job]) -> list[Draw | Failure]:
         """An imagined draw a job, without a picture: its value is the chance to be admitted, it counts as
-        admitted where that is above a half, and its parts are what is expected of each dimension."""
+        admitted where that is above a half, and its parts are what is expected of each dimension that a
+        judge would score."""
         return await asyncio.to_thread(self._rate, jobs)
 
     def _rate(self, jobs: Sequence[Job]) -> list[Draw | Failure]:
@@ -45,7 +46,8 @@ class ModelRater:
 
 
 def _draw(job: Job, chance: float, *told: float) -> Draw:
-    parts = {name: each for name, each in zip(TOLD, told, strict=True) if name not in GATES}
+    unscored = {*GATES, *(() if read_query(job.query).title else (Dimension.LEGIBILITY,))}
+    parts = {name: each for name, each in zip(TOLD, told, strict=True) if name not in unscored}
     reward = Reward(
         value=chance,
         admitted=chance > 0.5,
