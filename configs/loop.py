@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from configs.base import RoomSettings
 from configs.reward_model import RewardModelSettings
@@ -58,3 +60,14 @@ class LoopSettings(RoomSettings):
     """Whether PPO learns from what practice's reward model expects, by far more answers than can be drawn;
     else every answer is drawn and judged."""
     seed: int = Field(default=7, ge=0)
+
+    @model_validator(mode="after")
+    def _known_well(self) -> Self:
+        drawn, first = self.practice.draws, self.practice.first
+        if self.imagined and drawn < 2 * first:
+            raise ValueError(
+                f"imagined with practice.draws {drawn} and practice.first {first}: a model that has hardly "
+                "drawn what it proposes is exploited; accepted: practice.draws of twice practice.first, "
+                "better ten times that"
+            )
+        return self

@@ -129,7 +129,7 @@ class PpoSettings(LoggedSettings):
     wandb_project: str = "atelier-policy"
     policy: PolicyTrainingSettings = Field(default=TinyPolicySettings(), discriminator="type")
     steps: int = Field(default=150, ge=1)
-    """Batches of answers that are sampled, drawn, judged and learnt from."""
+    """Batches of answers that are sampled, rated and learnt from."""
     batch: int = Field(default=256, ge=1)
     """Answers a step, of all workers."""
     group: int = Field(default=4, ge=1)
@@ -201,10 +201,29 @@ class PpoSettings(LoggedSettings):
         own = {"lr": rates["lr"], "critic_lr": rates["critic_lr"], **_WITH_A_CRITIC}
         return {**own, **given, "warm_start": start}
 
+    @field_validator("reward_model")
+    @classmethod
+    def _from_anywhere(cls, value: Path | None) -> Path | None:
+        """Trainers run in other folders."""
+        return None if value is None else value.absolute()
+
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
-        if self.batch % self.group:
-            raise ValueError(f"batch {self.batch} is not a multiple of group {self.group}")
+        share = self.group * max(1, self.workers)
+        if self.batch % share:
+            raise ValueError(
+                f"batch {self.batch} for {max(1, self.workers)} workers and groups of {self.group}; "
+                f"accepted: a multiple of {share}"
+            )
         if self.advantages != "gae" and self.group == 1:
             raise ValueError(f"advantages {self.advantages} with group 1; accepted: group 2 or more, or gae")
+        return self
+
+    @model_validator(mode="after")
+    def _imaginable(self) -> Self:
+        if self.reward_model is not None and isinstance(self.policy, LlmPolicySettings):
+            raise ValueError(
+                "reward_model with a language model: it knows facets and would not see that a query's words "
+                "are lost; accepted: policy.type tiny, or no reward_model"
+            )
         return self

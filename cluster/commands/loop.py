@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 DEMO = "demo"
+BUDGET = "budget.json"
+"""Of a run's folder: which budget it has."""
 
 
 @command(app)
 def loop(
     shell: Shell,
     budget: Annotated[
-        str, typer.Option(help="How much is spent: demo (8 minutes), full (70 minutes), or a YAML file.")
-    ] = DEMO,
+        str | None,
+        typer.Option(help="How much is spent: demo (8 minutes, the default), full (90), or a YAML file."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: a new one in runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
@@ -47,8 +50,8 @@ def demo(shell: Shell) -> None:
     _close(shell, DEMO, DEMO, None, False)
 
 
-def _close(shell: Shell, name: str, budget: str, out: Path | None, resume: bool) -> None:
-    settings = _settings(shell, budget, out, resume)
+def _close(shell: Shell, name: str, budget: str | None, out: Path | None, resume: bool) -> None:
+    settings, budget = _settings(shell, budget, out, resume)
     from cluster.commands.evolve import run_in
 
     with shell.progress() as progress:
@@ -58,6 +61,7 @@ def _close(shell: Shell, name: str, budget: str, out: Path | None, resume: bool)
 
         refuse_incomplete(settings)
         run = run_in(settings, name, out, resume)
+        run.write_json(BUDGET, budget)
         with session(settings, verbose=shell.verbose):
             progress("starting Ray", 1, 1)
             looped = _run(settings, run, progress)
@@ -90,21 +94,25 @@ def lessons(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _settings(shell: Shell, budget: str, out: Path | None, resume: bool) -> Settings:
-    """The command's settings with its budget, or those that the run in a folder began with."""
+def _settings(shell: Shell, budget: str | None, out: Path | None, resume: bool) -> tuple[Settings, str]:
+    """The command's settings and its budget, or those that the run in a folder began with."""
     from actors.errors import BadInput
     from configs.load import load
     from configs.schema import Settings
 
     if not resume:
-        return load(shell.profile, shell.assignments, budget=budget)
+        budget = budget or DEMO
+        return load(shell.profile, shell.assignments, budget=budget), budget
     if out is None:
         raise BadInput("--resume without --out; accepted: --out with the folder of the run to go on with")
+    if budget is not None or shell.assignments:
+        raise BadInput("--resume goes on as the run began; accepted: without --budget and --set")
     try:
         stored = json.loads((out / "settings.json").read_text("utf-8"))["settings"]
+        budget = str(json.loads((out / BUDGET).read_text("utf-8")))
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"--out {out} holds no run ({error}); accepted: the folder of a loop") from None
-    return Settings.model_validate(stored)
+    return Settings.model_validate(stored), budget
 
 
 def _run(settings: Settings, run: Run, progress: Progress) -> Looped:

@@ -98,10 +98,12 @@ def policy(
     draw_curves(state.progress.curve, run.path / "curves.png")
     met = ends(state.progress.curve)
     first, last = met["first"], met["last"]
-    summary = {"steps": state.progress.step, "draws": state.progress.draws, "first": first, "last": last}
+    answers = state.progress.step * settings.ppo.batch
+    counts = {"steps": state.progress.step, "answers": answers, "draws": state.progress.draws}
+    summary = {**counts, "first": first, "last": last}
     run.write_json("summary.json", summary)
     shell.table(
-        f"{POLICY} after {state.progress.draws} draws",
+        f"{POLICY} after {answers} answers, {state.progress.draws} of them drawn",
         ["", ">admitted", ">reward", ">entropy", ">KL"],
         [
             [
@@ -175,6 +177,8 @@ def _run(shell: Shell, resume: Path | None, kind: str) -> tuple[Run, Settings]:
 
     if resume is None:
         return Run.create(shell.settings, kind), shell.settings
+    if shell.assignments:
+        raise BadInput("--resume goes on as the run began; accepted: without --set")
     try:
         stored = json.loads((resume / "settings.json").read_text("utf-8"))["settings"]
     except (OSError, ValueError, KeyError) as error:

@@ -71,12 +71,14 @@ def test_the_loop_closes_and_goes_on_where_it_stopped(atelier: Loop, ray_session
     assert "one draw" in " ".join(lessons(summary))
 
     (run / "training.json").unlink()  # as if it had been stopped in the training
-    stages = {name: (run / name).stat().st_mtime_ns for name in ("baseline.json", "search.json")}
+    kept = ("baseline.json", "search.json", "practice.json")
+    stages = {name: (run / name).stat().st_mtime_ns for name in kept}
     weights = (run / "policy/policy.safetensors").read_bytes()
     again = answer(atelier("loop", "--resume", "--out", "run", "--json"))
     assert {name: (run / name).stat().st_mtime_ns for name in stages} == stages
     assert (run / "policy/policy.safetensors").read_bytes() == weights
     assert again["policy_after"]["admission"] == told["policy_after"]["admission"]
+    assert again["budget"] == told["budget"] == "tiny.yaml"
 
 
 def test_what_cannot_be_resumed_is_said(atelier: Loop) -> None:
@@ -84,6 +86,16 @@ def test_what_cannot_be_resumed_is_said(atelier: Loop) -> None:
         result = atelier("loop", *words)
         assert result.exit_code == 2
         assert named in result.stderr
+    for words in (("--budget", "full"), ("--set", "ppo.steps=3")):
+        result = atelier("loop", "--resume", "--out", "run", *words)
+        assert result.exit_code == 2 and "as the run began" in result.stderr
+    for words, named in (
+        (("ppo.reward_model=model.safetensors",), "loop.imagined=true"),
+        (("gepa.studio.budget=10",), "first scoring"),
+        (("loop.imagined=true", "loop.practice.draws=100", "loop.practice.first=100"), "exploited"),
+    ):
+        result = atelier("loop", *(part for word in words for part in ("--set", word)))
+        assert result.exit_code == 2 and named in result.stderr, result.stderr
     model = ("--set", "ppo.policy.type=llm", "--set", "ppo.policy.model=somewhere")
     assert "`train policy`" in atelier("loop", *model).stderr
     assert "weekend" in atelier("loop", "--budget", "weekend").stderr

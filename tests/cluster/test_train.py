@@ -75,10 +75,14 @@ def test_winners_become_a_policy(atelier: Atelier, tmp_path: Path) -> None:
     assert {"policy", "curves.png", "summary.json", "settings.json", "tensorboard"} <= {
         path.name for path in Path(answer["path"]).iterdir()
     }
-    assert (answer["steps"], answer["draws"]) == (6, 24) and 0 <= answer["last"]["admission"] <= 1
+    assert (answer["steps"], answer["answers"], answer["draws"]) == (6, 24, 24) and 0 <= answer["last"][
+        "admission"
+    ] <= 1
     again = atelier("train", "policy", "--resume", answer["path"], "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["last"] == answer["last"]
+    other = atelier("train", "policy", "--resume", answer["path"], "--set", "ppo.steps=9")
+    assert "as the run began" in one_sentence(other)
     worker = Tiny(TinySettings(weights=Path(answer["policy"])), Artifacts("memory://policy"))
     ((prompt,),) = worker.propose([Query.of("a moon")], [Recall()], default_strategy(), 1, 0)
     assert isinstance(prompt, Prompt) and prompt.policy_version.startswith("tiny-")

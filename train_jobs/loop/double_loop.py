@@ -2,8 +2,9 @@
 
     baseline -> search -> practice -> training (warm start, then PPO) -> evaluation on unseen queries
 
-Each stage leaves its result in the run's folder; a run that is started again does no finished stage again,
-and goes on inside the search and the training.
+Each stage but the last leaves its result in the run's folder; a run that is started again does no finished
+stage again, and goes on inside the search, the practice and the training. A stage's seconds are those since
+it was last started.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Loop:
         run: its folder must be shared by the cluster's nodes.
 
     Raises:
-        BadInput: the policy to be trained is a language model.
+        BadInput: the policy to be trained is a language model, a reward model is to take the place of all
+            draws, or the search's budget does not hold its first scoring.
     """
 
     def __init__(self, settings: Settings, run: Run, watchers: Watchers) -> None:
@@ -103,6 +105,17 @@ class Loop:
             raise BadInput(
                 "ppo.policy.type llm: the loop trains and measures the tiny policy; accepted: tiny, or "
                 "`evolve`, `train policy` and `evaluate imagine` one after the other"
+            )
+        if settings.ppo.reward_model is not None:
+            raise BadInput(
+                f"ppo.reward_model {settings.ppo.reward_model}: a loop practises and measures by draws; "
+                "accepted: loop.imagined=true, which has PPO alone learn from practice's model"
+            )
+        room = settings.gepa.studio
+        if room.budget < room.validation:
+            raise BadInput(
+                f"gepa.studio.budget {room.budget} does not hold the first scoring of {room.validation} "
+                f"queries; accepted: {room.validation} or more, better ten times that"
             )
         self._settings, self._run, self._watchers = settings, run, watchers
         self._progress = watchers.progress

@@ -52,8 +52,6 @@ class Roller:
         ranks: Ranks,
         weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        if settings.batch % (ranks.size * settings.group):
-            raise ValueError(f"batch {settings.batch} for {ranks.size} ranks and groups of {settings.group}")
         self._settings, self._speech, self._queries, self._ranks = settings, speech, queries, ranks
         self._weights = weights
         self._share = settings.batch // settings.group // ranks.size
