@@ -1,3 +1,7 @@
+from importlib.resources import files
+
+import yaml
+
 from actors.policy import grammar
 from actors.vocabulary import read_query
 from configs.ppo import PpoSettings
@@ -18,6 +22,16 @@ def test_three_quarters_name_what_training_names_and_a_quarter_a_stranger() -> N
 def test_a_smaller_set_is_the_beginning_of_a_larger_one() -> None:
     small, large = unseen(8, 1, STRANGERS), unseen(80, 1, STRANGERS)
     assert [query.id for query in small.covers[:6]] == [query.id for query in large.covers[:6]]
+
+
+def test_the_sentences_of_what_is_measured_are_others() -> None:
+    own, learnt = (
+        yaml.safe_load(files(package).joinpath(*name.split("/")).read_text("utf-8"))
+        for package, name in (("train_jobs.loop", "queries/unseen.yaml"), ("actors.policy", "grammar.yaml"))
+    )
+    for lang in ("en", "zh"):
+        for kind in ("forms", "titled", "bare"):
+            assert not set(own[lang][kind]) & set(learnt[lang][kind]), f"{lang} {kind}"
 
 
 def test_nothing_that_is_measured_is_a_sentence_of_the_training() -> None:

@@ -13,6 +13,7 @@ from actors.contracts import DistillRecord, Draw, Failure, Picture, Prompt, Quer
 from actors.errors import BadInput
 from actors.policy import grammar
 from actors.policy.expander import default_strategy, engineer, write
+from actors.policy.tiny.checkpoint import CARD
 from actors.policy.tiny.tokens import OPEN
 from actors.policy.tiny.worker import Tiny
 from actors.studio import Job
@@ -63,13 +64,16 @@ def test_a_reward_model_takes_the_place_of_draws(
 ) -> None:
     features, path = Features(), tmp_path / "model.safetensors"
     room = RewardModelSettings(crosses=(0,), width=4, hidden=16, layers=1)
-    RewardModel(features.size, features.slots, room, 0).save(path, 1)
+    RewardModel(features.size, features.slots, room, 0, features.version).save(path, 1)
     ppo = settings.ppo.model_copy(update={"reward_model": path})
     monkeypatch.setattr(StudioRater, "rate", None)
     start = begin(ppo, RECORDS, tmp_path, lambda stage, done, total: None)
     state = train_here(settings.model_copy(update={"ppo": ppo}), start, tmp_path)
     assert state.progress.draws == 0
     assert [0 < row["reward"] < 2 for row in state.progress.curve] == [True] * ppo.steps
+    made = finish(ppo, start, state, tmp_path)
+    about = (made / CARD).read_text("utf-8")
+    assert '"imagined": true' in about and str(tmp_path) not in about, "a policy goes to other machines"
 
 
 def test_winners_become_a_policy_that_proposes(settings: Settings, tmp_path: Path) -> None:

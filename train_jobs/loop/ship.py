@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from actors.errors import BadInput
 from actors.policy.tiny import checkpoint
 from train_jobs.ppo.job import POLICY
 
@@ -21,11 +22,16 @@ def ship(run: Path, folder: Path = FOLDER) -> str:
     """Copy the policy with the run's figures in its card; the answer is its version.
 
     Raises:
-        BadInput: the run has no policy that can be loaded.
+        BadInput: the run has no policy that can be loaded, or was not measured.
     """
     made = run / POLICY
     loaded = checkpoint.load(made)
-    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    try:
+        summary = json.loads((run / "summary.json").read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{run} has no summary.json ({error.strerror}); accepted: a finished `atelier loop`"
+        ) from None
     reached = {
         arm: {name: summary[arm][name] for name in KEPT if name in summary[arm]}
         for arm in ARMS

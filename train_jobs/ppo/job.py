@@ -1,4 +1,4 @@
-"""The policy's training as a job: warm start on the search's winners, then PPO, on Ray Train or here.
+"""The policy's training as a job: warm start on what was found, then PPO, on Ray Train or here.
 
 A run's folder holds `start/` (the warm start), `ray/` (Ray Train's own, with the checkpoints) or
 `checkpoint/`, and at the end `policy/`. The same run started again goes on from its newest checkpoint.
@@ -27,13 +27,14 @@ from configs.schema import Settings
 from train_jobs.ppo.lessons import distinct, lesson_of
 from train_jobs.ppo.policies import Networks, Speech
 from train_jobs.ppo.rating import raters
+from train_jobs.ppo.reward_model.rater import ModelRater
 from train_jobs.ppo.rollout import Queries
 from train_jobs.ppo.start import new
 from train_jobs.ppo.state import PolicyState
 from train_jobs.ppo.trainer import Trainer
 from train_jobs.ppo.warm_start import warm_start
 from train_jobs.training.checkpoint import STATE
-from train_jobs.training.fitting import fitted, joined, replace, report
+from train_jobs.training.fitting import fitted, joined, replace, report, settle
 from train_jobs.training.publishing import Curve, telling
 from train_jobs.training.ranks import ALONE, Ranks
 
@@ -67,9 +68,12 @@ def begin(settings: PpoSettings, records: Sequence[DistillRecord], folder: Path,
     """The warm start's folder, made if it is not there.
 
     Raises:
-        BadInput: there is no record, or what a language model needs does not fit.
+        BadInput: there is no record, the reward model cannot be used, or what a language model needs does
+            not fit.
     """
     made = folder / START
+    if settings.reward_model is not None:
+        ModelRater(settings.reward_model)  # what cannot be used is said before the warm start
     if isinstance(settings.policy, LlmPolicySettings):
         from train_jobs.ppo.llm import job as llm
 
@@ -121,6 +125,7 @@ def untaught(settings: PpoSettings, folder: Path) -> Path:
 def train_here(settings: Settings, start: Path, folder: Path) -> PolicyState:
     """Train in this process, from the folder's checkpoint if there is one."""
     kept = folder / "checkpoint"
+    settle(kept)
     state = PolicyState.load(kept) if (kept / STATE).exists() else None
     with telling(settings.ppo, folder, ALONE, _curve(state)) as (publish, watch):
 
@@ -153,7 +158,9 @@ def finish(settings: PpoSettings, start: Path, state: PolicyState, folder: Path)
         "stage": "ppo",
         "steps": state.progress.step,
         "draws": state.progress.draws,
-        "settings": settings.model_dump(mode="json"),
+        "imagined": settings.reward_model is not None,
+        # The policy may go anywhere; where this machine keeps its reward model is no matter of it.
+        "settings": settings.model_dump(mode="json", exclude={"reward_model"}),
     }
     if isinstance(settings.policy, LlmPolicySettings):
         from train_jobs.ppo.llm import job as llm

@@ -1,4 +1,4 @@
-"""What an answer earns: its prompt is drawn and judged as everybody's."""
+"""What an answer earns: its prompt is drawn and judged as everybody's, or looked up in a reward model."""
 
 from __future__ import annotations
 

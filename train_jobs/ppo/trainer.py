@@ -53,7 +53,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Pending:
-    """A step's answers that are being sampled, drawn and judged."""
+    """A step's answers that are being sampled and rated."""
 
     rollout: asyncio.Task[Rollout]
     draws: asyncio.Task[list[Draw | Failure]]
@@ -73,7 +73,7 @@ class Trainer:
         actor: the warm start, the same on every rank; or all networks of a policy.
         tokens: the actor's; or the speech of a policy.
         queries: the query of an index, for ever.
-        rate: draws and judges prompts.
+        rate: says what prompts earn.
         state: to go on from.
         folder: where a batch is left that broke the training; none = nowhere.
         weights: of the dimensions in the picture's value, see `credits`.
