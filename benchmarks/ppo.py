@@ -125,7 +125,12 @@ def ours(case: Case) -> dict[str, float]:
         warm_up=0,
         clip=ClipSettings(low=CLIP, high=CLIP, value=CLIP),
         kl=KlSettings(coefficient=KL),
+        advantages="gae",
+        group=1,
         entropy=0,
+        smoothing=0,
+        admitted=0,
+        credit=0,
         decay=LAMBDA,
     )
     shape = Architecture(case.vocabulary, case.width, case.hidden, case.layers, case.heads)

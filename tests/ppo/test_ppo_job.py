@@ -185,3 +185,21 @@ def test_only_what_is_the_prompts_fault_counts_against_it() -> None:
     reward = Reward(value=0.0, admitted=False, gates={"intent": False}, picture=0.9, prompt=1, parts={})
     drawn = Draw(query_id="q", index=0, prompt=prompt, picture=picture, reward=reward)
     assert earned(drawn) == Earned(0.0, False, False, gates={"intent": False})
+
+
+@pytest.mark.parametrize(
+    ("workers", "group", "said"),
+    [(3, 4, "accepted: a multiple of 12"), (0, 3, "accepted: a multiple of 3"), (1, 1, "group 2 or more")],
+)
+def test_a_batch_that_cannot_be_divided_is_refused(workers: int, group: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PpoSettings(batch=256, workers=workers, group=group)
+
+
+def test_a_reward_model_is_found_from_any_folder_and_missed_before_the_warm_start(tmp_path: Path) -> None:
+    room = PpoSettings.model_validate({"reward_model": "model.safetensors"})
+    assert room.reward_model is not None and room.reward_model.is_absolute()
+    told: list[str] = []
+    with pytest.raises(BadInput, match="cannot be read"):
+        begin(room, RECORDS, tmp_path, lambda stage, done, total: told.append(stage))
+    assert not told

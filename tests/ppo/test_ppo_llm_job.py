@@ -133,6 +133,7 @@ def test_settings_of_a_language_model(tmp_path: Path) -> None:
     for wrong, said in (
         ("ppo.policy.engine.model=/elsewhere", "is not the policy's model"),
         ("ppo.policy.overlong_buffer=9999", "overlong_buffer"),
+        ("ppo.reward_model=model.safetensors", "would not see that a query's words are lost"),
     ):
         with pytest.raises(ValueError, match=said):
             room(wrong)

@@ -18,8 +18,8 @@ class Architecture:
     """Sizes of the transformer."""
 
     vocabulary: int
-    width: int = 128
-    hidden: int = 352
+    width: int = 144
+    hidden: int = 400
     layers: int = 4
     heads: int = 4
     rope_theta: float = 10_000.0
