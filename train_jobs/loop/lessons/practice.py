@@ -114,9 +114,9 @@ def judged(path: Path, features: Features, queries: Queries) -> Judged:
     """
     found = [(queries(each["index"]), each) for each in _lines(path)]
     for query, each in found:
-        if query.id != each["query"]:
+        if query.id != each.get("query"):
             raise BadInput(
-                f"{path}: query {each['index']} is {query.id} here and was {each['query']}; accepted: the "
+                f"{path}: query {each['index']} is {query.id} here and was {each.get('query')}; accepted: the "
                 "grammar and vocabulary that the practice began with, or a new run"
             )
     return Judged.of(
