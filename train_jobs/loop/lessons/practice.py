@@ -116,8 +116,8 @@ def judged(path: Path, features: Features, queries: Queries) -> Judged:
     for query, each in found:
         if query.id != each.get("query"):
             raise BadInput(
-                f"{path}: query {each['index']} is {query.id} here and was {each.get('query')}; accepted: the "
-                "grammar and vocabulary that the practice began with, or a new run"
+                f"{path}: query {each['index']} is {query.id} here and was {each.get('query')}; "
+                "accepted: the grammar and vocabulary that the practice began with, or a new run"
             )
     return Judged.of(
         [features.row(query, each["values"]) for query, each in found],
