@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from configs.base import RoomSettings
 from configs.engine import VllmSettings
 from configs.pool import PoolSettings
 from configs.training import LoggedSettings
+
+Absolute = Annotated[Path, AfterValidator(Path.absolute)]
+"""Trainers run in other folders than the command."""
 
 
 class WarmStartSettings(RoomSettings):
@@ -71,9 +74,9 @@ class LlmPolicySettings(RoomSettings):
     """A causal language model that answers as at run time: JSON with the prompt's text."""
 
     type: Literal["llm"] = "llm"
-    model: Path
+    model: Absolute
     """The model's folder: `config.json`, safetensors, tokenizer with a chat template."""
-    adapter: Path | None = None
+    adapter: Absolute | None = None
     """A LoRA adapter of this model, in PEFT's form, that training begins with."""
     lora: LoraSettings | None = LoraSettings()
     """Adapters alone are trained; none = all weights."""
@@ -97,12 +100,6 @@ class LlmPolicySettings(RoomSettings):
     """What an answer that was cut off costs, reward units."""
     learn_cut_off: bool = True
     """Whether answers that were cut off are learnt from; their score says little about the rest of them."""
-
-    @field_validator("model", "adapter")
-    @classmethod
-    def _from_anywhere(cls, value: Path | None) -> Path | None:
-        """Trainers run in other folders."""
-        return None if value is None else value.absolute()
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -177,7 +174,7 @@ class PpoSettings(LoggedSettings):
     """Of torch, a worker; more than one helps large models on cores that nothing else uses."""
     raters: PoolSettings = PoolSettings(workers=2, batch=8)
     """What draws and judges the answers, divided among the workers; 0 = the workers themselves."""
-    reward_model: Path | None = None
+    reward_model: Absolute | None = None
     """A reward model that a loop's practice has saved; answers earn what it expects of them, and nothing is
     drawn. None = they are drawn and judged."""
     strangers: int = Field(default=9, ge=0)
@@ -200,12 +197,6 @@ class PpoSettings(LoggedSettings):
             start = {"lr": rates["warm_start"], **start}
         own = {"lr": rates["lr"], "critic_lr": rates["critic_lr"], **_WITH_A_CRITIC}
         return {**own, **given, "warm_start": start}
-
-    @field_validator("reward_model")
-    @classmethod
-    def _from_anywhere(cls, value: Path | None) -> Path | None:
-        """Trainers run in other folders."""
-        return None if value is None else value.absolute()
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

@@ -100,9 +100,13 @@ def test_what_is_no_reward_model_is_named(tmp_path):
     features, path = Features(), tmp_path / "model.safetensors"
     with pytest.raises(BadInput, match="cannot be read"):
         RewardModel.opened(path, features)
-    for more, version in ((1, features.version), (0, "of words in another order")):
+    for more, version, said in (
+        (1, "of a larger vocabulary", "fitted with this vocabulary"),
+        (0, "of words in another order", "fitted with this vocabulary"),
+        (1, features.version, "weights of this very architecture"),
+    ):
         RewardModel(features.size + more, features.slots, SMALL, 1, version).save(path, 3)
-        with pytest.raises(BadInput, match="fitted with this vocabulary"):
+        with pytest.raises(BadInput, match=said):
             RewardModel.opened(path, features)
     save_file({"weight": torch.zeros(3)}, path)
     with pytest.raises(BadInput, match="no reward model"):

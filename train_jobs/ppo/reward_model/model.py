@@ -119,8 +119,7 @@ class RewardModel:
     def __init__(
         self, size: int, slots: int, settings: RewardModelSettings, seed: int, features: str = ""
     ) -> None:
-        self._size, self._slots, self._settings, self._seed = size, slots, settings, seed
-        self._features = features
+        self._features, self._settings, self._seed = features, settings, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._networks = nn.ModuleList(Network(size, slots, each, settings) for each in settings.crosses)
@@ -137,17 +136,11 @@ class RewardModel:
             about = file.metadata() or {}
         try:
             settings = RewardModelSettings.model_validate_json(about["settings"])
-            size, slots = int(about["size"]), int(about["slots"])
         except (KeyError, ValueError) as error:
             raise BadInput(
                 f"{path}: no reward model ({error}); accepted: what a practice has saved"
             ) from None
-        if (size, slots) != (features.size, features.slots):
-            raise BadInput(
-                f"{path}: it knows {size} values of {slots} slots, the vocabulary makes {features.size} of "
-                f"{features.slots}; accepted: a reward model that was fitted with this vocabulary"
-            )
-        model = cls(size, slots, settings, 0, features.version)
+        model = cls(features.size, features.slots, settings, 0, features.version)
         model.load(path)
         return model
 
@@ -198,10 +191,9 @@ class RewardModel:
 
     def save(self, path: Path, number: int) -> None:
         """Write the model, and a number to know it by."""
-        about = {"number": number, "size": self._size, "slots": self._slots, "features": self._features}
-        named = {name: str(each) for name, each in about.items()}
-        named["settings"] = self._settings.model_dump_json()
-        replace_files(path.parent, {path.name: packed(self._networks.state_dict(), named)})
+        settings = self._settings.model_dump_json()
+        about = {"number": str(number), "features": self._features, "settings": settings}
+        replace_files(path.parent, {path.name: packed(self._networks.state_dict(), about)})
 
     def load(self, path: Path) -> int:
         """Take up weights that were saved; the answer is their number.
@@ -209,7 +201,7 @@ class RewardModel:
         Raises:
             BadInput: they are not those of such a model.
         """
-        fill(self._networks, read_tensors(path), path)
+        tensors = read_tensors(path)
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
         if about.get("features") != self._features or "number" not in about:
@@ -217,6 +209,7 @@ class RewardModel:
                 f"{path}: fitted to features {about.get('features')}, these are {self._features}; "
                 "accepted: a reward model that was fitted with this vocabulary"
             )
+        fill(self._networks, tensors, path)
         return int(about["number"])
 
     def _fitting(self, number: int, judged: Judged, batch: int, steps: int) -> Iterator[int]:
