@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from actors.policy.tiny.model import Architecture, CausalLm
+from actors.policy.tiny.model import Architecture, CausalLm, RmsNorm
 from actors.policy.tiny.sampling import pad_left
 
 SHAPE = Architecture(vocabulary=50, width=32, hidden=48, layers=3, heads=4)
@@ -89,3 +89,16 @@ def test_no_token_sees_what_follows() -> None:
         logits, _ = ours(ids, torch.ones_like(ids, dtype=torch.bool))
     assert torch.allclose(logits[0, :3], logits[1, :3], atol=1e-6)
     assert not torch.allclose(logits[0, 3:], logits[1, 3:], atol=1e-3)
+
+
+def test_the_norm_and_its_gradient_are_torchs_own() -> None:
+    norm = RmsNorm(6, SHAPE.eps).double()
+    torch.nn.init.normal_(norm.weight)
+    # A row of zeros is held up by eps alone.
+    x = (torch.randn(2, 3, 6, dtype=torch.double) * torch.tensor([1e-3, 0.0, 1e3])[:, None]).requires_grad_()
+    plain = torch.nn.functional.rms_norm(x, (6,), norm.weight, SHAPE.eps)
+    found = norm(x)
+    torch.testing.assert_close(found, plain)
+    weights = torch.randn_like(plain)
+    wanted = torch.autograd.grad(plain, (x, norm.weight), weights)
+    torch.testing.assert_close(torch.autograd.grad(found, (x, norm.weight), weights), wanted)

@@ -46,11 +46,16 @@ def test_every_answer_keeps_the_grammar(dice: bool) -> None:
 def test_log_probabilities_are_those_that_training_computes() -> None:
     found = answers()
     ids, mask = pad_left([tokens().query(query) for query in ASKED], tokens().pad)
-    with torch.no_grad():
-        texts = Texts(ids, mask, torch.arange(len(ids)), found.ids, found.mask, grammar_of(tokens(), ASKED))
-        said = answer_log_probs(model(), texts, tokens().pad)
+    texts = Texts(ids, mask, torch.arange(len(ids)), found.ids, found.mask, grammar_of(tokens(), ASKED))
+    said = answer_log_probs(model(), texts, tokens().pad)
     assert torch.allclose(said.log_probs[found.mask], found.logprobs[found.mask], atol=1e-5)
     assert bool((found.logprobs[~found.mask] == 0).all())
+
+
+def test_answers_are_tensors_that_a_gradient_may_keep() -> None:
+    found = answers()
+    for each in (found.ids, found.mask, found.logprobs):
+        assert not each.is_inference()
 
 
 def test_an_answer_does_not_hang_on_its_neighbours() -> None:

@@ -40,7 +40,7 @@ def by_hand(logits: list[float], chosen: int, allowed: list[bool]) -> tuple[floa
 @settings(deadline=None, max_examples=80)
 def test_they_are_the_softmax_written_out(case: Case) -> None:
     logits, tokens, temperature, allowed, chunk = case
-    found = token_log_probs(logits, tokens, temperature, allowed, chunk)
+    found = token_log_probs(logits, tokens, temperature, allowed, chunk, entropy=True)
     rules = torch.ones_like(logits, dtype=torch.bool) if allowed is None else allowed
     for row in range(len(tokens)):
         for t in range(tokens.shape[1]):
@@ -56,7 +56,7 @@ def test_gradients_are_those_of_the_definition_whatever_the_chunk(case: Case) ->
     """Of log p: (chosen - p) / temperature; of the entropy: -p (log p + entropy) / temperature."""
     logits, tokens, temperature, allowed, chunk = case
     leaf = logits.clone().requires_grad_()
-    found = token_log_probs(leaf, tokens, temperature, allowed, chunk, mean=True)
+    found = token_log_probs(leaf, tokens, temperature, allowed, chunk, entropy=True, mean=True)
     # As in a loss: what has probability 0 is masked away before it is used.
     real = found.log_probs.isfinite()
     (
@@ -87,7 +87,7 @@ def test_the_gradient_by_hand_is_the_numerical_one(
     leaf = (logits / logits.abs().max()).requires_grad_()
 
     def outputs(given: Tensor) -> tuple[Tensor, ...]:
-        found = token_log_probs(given, tokens, temperature, allowed, chunk, mean=of_mean)
+        found = token_log_probs(given, tokens, temperature, allowed, chunk, entropy=of_entropy, mean=of_mean)
         real = found.log_probs.masked_fill(found.log_probs.isneginf(), 0.0)
         asked = (
             (of_tokens, real),
@@ -111,7 +111,7 @@ def test_gradients_are_those_of_the_plain_formula_in_the_type_of_the_logits(
     chosen = torch.where(some.gather(2, tokens[..., None])[..., 0], tokens, some.int().argmax(2))
     weights = torch.linspace(-2, 3, chosen.numel()).reshape(chosen.shape)
     by_hand, plain = (logits.to(kind).requires_grad_() for _ in range(2))
-    found = token_log_probs(by_hand, chosen, temperature, some, chunk)
+    found = token_log_probs(by_hand, chosen, temperature, some, chunk, entropy=True)
     (weights * (found.log_probs + 0.3 * found.entropy)).sum().backward()
     every = (plain.float() / temperature).masked_fill(~some, -1e9).log_softmax(2)
     entropy = -(every.exp() * every).sum(2)
@@ -124,7 +124,7 @@ def test_gradients_are_those_of_the_plain_formula_in_the_type_of_the_logits(
 def test_a_token_that_is_not_allowed_has_no_probability_at_all() -> None:
     logits = torch.tensor([[[5.0, 1.0, 1.0]]], requires_grad=True)
     allowed = torch.tensor([[[False, True, True]]])
-    found = token_log_probs(logits, torch.tensor([[0]]), allowed=allowed)
+    found = token_log_probs(logits, torch.tensor([[0]]), allowed=allowed, entropy=True)
     assert found.log_probs.item() == -math.inf
     assert found.entropy.item() == pytest.approx(math.log(2))
     (
@@ -142,7 +142,7 @@ def test_a_place_without_any_token_has_no_gradient_and_no_nan(by: str) -> None:
     if by == "logits":
         logits, allowed = logits.masked_fill(~allowed, -math.inf), None
     logits.requires_grad_()
-    found = token_log_probs(logits, torch.tensor([[0, 0]]), allowed=allowed)
+    found = token_log_probs(logits, torch.tensor([[0, 0]]), allowed=allowed, entropy=True)
     assert found.log_probs[0].tolist() == pytest.approx([-math.log(2), -math.inf])
     assert found.entropy[0].tolist() == pytest.approx([math.log(2), 0.0])
     (found.log_probs[0, 0] + found.entropy.sum() + found.log_probs[0, 1].clamp(min=-20)).backward()
@@ -185,6 +185,16 @@ def test_nothing_as_large_as_the_logits_is_kept_for_the_gradient() -> None:
     assert max(kept, default=0) <= 4 * 8
     found.log_probs.sum().backward()
     assert logits.grad is not None
+
+
+def test_what_is_not_asked_for_is_zero_and_moves_nothing() -> None:
+    logits = torch.randn(1, 2, 5, requires_grad=True)
+    tokens = torch.tensor([[3, 4]])
+    bare, full = token_log_probs(logits, tokens), token_log_probs(logits, tokens, entropy=True, mean=True)
+    assert torch.equal(bare.log_probs, full.log_probs)
+    assert full.entropy.all() and full.mean.all()
+    for left_out in (bare.entropy, bare.mean):
+        assert not left_out.any() and not left_out.requires_grad
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -24,7 +24,8 @@ class TokenLogProbs:
     log_probs: Tensor
     """Of the chosen tokens, nats; -inf of a token that is not allowed."""
     entropy: Tensor
-    """Of the distribution over the vocabulary, nats, 0 or more; 0 where no token is allowed."""
+    """Of the distribution over the vocabulary, nats, 0 or more; 0 where no token is allowed, and where it was
+    not asked for."""
     mean: Tensor
     """Log-probability of an allowed token that is not impossible, on average, nats; 0 where there is none,
     and where it was not asked for."""
@@ -36,6 +37,8 @@ def token_log_probs(
     temperature: float = 1.0,
     allowed: Tensor | None = None,
     chunk: int = CHUNK,
+    *,
+    entropy: bool = False,
     mean: bool = False,
 ) -> TokenLogProbs:
     """What a policy that samples at this temperature, from the allowed tokens, says of the chosen ones.
@@ -50,13 +53,13 @@ def token_log_probs(
         allowed: tokens of the grammar, [sequences, tokens, vocabulary] bool; the others have probability
             exactly 0 and gradient exactly 0. Where none is allowed all gradients are 0.
         chunk: logits worked on at a time.
-        mean: whether that of all tokens is wanted, which takes a pass more over the logits.
+        entropy, mean: whether it is wanted, which takes a pass more over the logits.
 
     Raises:
         BadInput: the shapes do not fit, a token is not in the vocabulary, or the temperature is not above 0.
     """
     _refuse_misfits(logits, tokens, temperature, allowed)
-    return TokenLogProbs(*_Said.apply(logits, tokens, allowed, temperature, chunk, mean))
+    return TokenLogProbs(*_Said.apply(logits, tokens, allowed, temperature, chunk, entropy, mean))
 
 
 class _Said(torch.autograd.Function):
@@ -74,26 +77,27 @@ class _Said(torch.autograd.Function):
         allowed: Tensor | None,
         temperature: float,
         chunk: int,
-        wanted: bool,
+        of_entropy: bool,
+        of_mean: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         log_probs = torch.empty(chosen.shape, dtype=_wide(logits), device=logits.device)
-        entropy, mean = torch.empty_like(log_probs), torch.zeros_like(log_probs)
+        entropy, mean = torch.zeros_like(log_probs), torch.zeros_like(log_probs)
         for part in _parts(logits.shape, chunk):
             scaled = _scaled(logits, allowed, temperature, part)
             token = chosen[part].unsqueeze(-1)
             impossible = scaled.gather(-1, token).squeeze(-1).isneginf()
-            dead = scaled.amax(dim=-1).isneginf()
-            even = _even(scaled) if wanted else None
-            every = _normed(scaled)
+            finite = _finite(scaled)
+            every = finite.log_softmax(dim=-1)
             log_probs[part] = every.gather(-1, token).squeeze(-1).masked_fill(impossible, -math.inf)
-            entropy[part] = -torch.linalg.vecdot(every.exp(), every).masked_fill(dead, 0.0)
-            if even is not None:
-                mean[part] = torch.linalg.vecdot(even, every)
+            if of_entropy:
+                dead = scaled.amax(dim=-1).isneginf()
+                entropy[part] = -torch.linalg.vecdot(finite.softmax(dim=-1), every).masked_fill(dead, 0.0)
+            if of_mean:
+                mean[part] = torch.linalg.vecdot(_even(scaled), every)
         ctx.save_for_backward(logits, chosen, allowed, log_probs, entropy)
         ctx.temperature, ctx.chunk = temperature, chunk
         ctx.set_materialize_grads(False)
-        if not wanted:
-            ctx.mark_non_differentiable(mean)
+        ctx.mark_non_differentiable(*([] if of_entropy else [entropy]), *([] if of_mean else [mean]))
         return log_probs, entropy, mean
 
     @staticmethod
@@ -108,21 +112,20 @@ class _Said(torch.autograd.Function):
         gradient = torch.empty_like(logits)
         for part in _parts(logits.shape, ctx.chunk):
             scaled = _scaled(logits, allowed, ctx.temperature, part)
-            even = None if of_mean is None else _even(scaled)
-            every = _normed(scaled)
-            share = every.exp()
-            if second is None:
-                slope = torch.zeros_like(share)
-            else:
-                slope = every.add_(entropy[part].unsqueeze(-1)).mul_(share).mul_(-second[part].unsqueeze(-1))
+            finite = _finite(scaled)
+            share = finite.softmax(dim=-1)
+            slope = torch.zeros_like(share) if first is None else share * -first[part].unsqueeze(-1)
             if first is not None:
-                weight = first[part].unsqueeze(-1)
-                slope.addcmul_(share, weight, value=-1).scatter_add_(-1, chosen[part].unsqueeze(-1), weight)
-            if of_mean is not None and even is not None:
+                slope.scatter_add_(-1, chosen[part].unsqueeze(-1), first[part].unsqueeze(-1))
+            if second is not None:
+                turned = finite.log_softmax(dim=-1).add_(entropy[part].unsqueeze(-1)).mul_(share)
+                slope.addcmul_(turned, second[part].unsqueeze(-1), value=-1)
+            if of_mean is not None:
+                even = _even(scaled)
                 live = even.any(dim=-1, keepdim=True)
                 slope.addcmul_((even - share).mul_(live), of_mean[part].unsqueeze(-1))
-            gradient[part] = slope.div_(ctx.temperature)
-        return gradient, None, None, None, None, None
+            gradient[part] = slope if ctx.temperature == 1 else slope.div_(ctx.temperature)
+        return gradient, None, None, None, None, None, None
 
 
 def _parts(shape: Sequence[int], chunk: int) -> Iterator[tuple[slice, slice]]:
@@ -135,14 +138,16 @@ def _parts(shape: Sequence[int], chunk: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _scaled(logits: Tensor, allowed: Tensor | None, temperature: float, part: tuple[slice, slice]) -> Tensor:
-    """What the softmax is taken of, -inf where the probability is 0."""
-    scaled = logits[part].to(_wide(logits)) / temperature
-    return scaled if allowed is None else scaled.masked_fill_(~allowed[part], -math.inf)
+    """What the softmax is taken of, -inf where the probability is 0; the logits themselves where they are."""
+    scaled = logits[part].to(_wide(logits))
+    if temperature != 1:
+        scaled = scaled / temperature
+    return scaled if allowed is None else scaled.masked_fill(~allowed[part], -math.inf)
 
 
-def _normed(scaled: Tensor) -> Tensor:
-    """Log-probabilities, all finite: 0 * -inf is NaN, and so is the softmax of a row that is all -inf."""
-    return scaled.clamp_(min=torch.finfo(scaled.dtype).min).log_softmax(dim=-1)
+def _finite(scaled: Tensor) -> Tensor:
+    """The same without infinities: 0 * -inf is NaN, and so is the softmax of a row that is all -inf."""
+    return scaled.clamp(min=torch.finfo(scaled.dtype).min)
 
 
 def _even(scaled: Tensor) -> Tensor:

@@ -85,12 +85,18 @@ class Critic(nn.Module):
         return values
 
 
-def answer_log_probs(actor: CausalLm, texts: Texts, pad: int, *, mean: bool = False) -> TokenLogProbs:
-    """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false."""
+def answer_log_probs(
+    actor: CausalLm, texts: Texts, pad: int, *, entropy: bool = False, mean: bool = False
+) -> TokenLogProbs:
+    """What a model says of answers, under the grammar, [B, T]; meaningless where the mask is false.
+
+    Args:
+        entropy, mean: see `token_log_probs`.
+    """
     logits = texts.before(actor.model) @ actor.model.embed_tokens.weight.T
     if texts.grammar is None:
-        return token_log_probs(logits, texts.answers, mean=mean)
+        return token_log_probs(logits, texts.answers, entropy=entropy, mean=mean)
     grammar = texts.grammar.rows(texts.of)
     # Behind the end nothing is allowed; there any token may stand, since nobody reads it.
     allowed = grammar.throughout(texts.answers, pad) | ~texts.mask[..., None]
-    return token_log_probs(logits, texts.answers, allowed=allowed, mean=mean)
+    return token_log_probs(logits, texts.answers, allowed=allowed, entropy=entropy, mean=mean)

@@ -45,11 +45,11 @@ class Networks(Protocol):
         """Parameters by name, of `actor` and of `critic`."""
         ...
 
-    def log_probs(self, texts: Texts, *, mean: bool = False) -> TokenLogProbs:
+    def log_probs(self, texts: Texts, *, entropy: bool = False, mean: bool = False) -> TokenLogProbs:
         """What the actor says of answers, [B, T]; meaningless where the mask is false.
 
         Args:
-            mean: see `token_log_probs`.
+            entropy, mean: see `token_log_probs`.
         """
         ...
 

@@ -44,9 +44,9 @@ class TinyNetworks:
         """See `Networks.trained`."""
         return {kind: dict(model.named_parameters()) for kind, model in self._trained().items()}
 
-    def log_probs(self, texts: Texts, *, mean: bool = False) -> TokenLogProbs:
+    def log_probs(self, texts: Texts, *, entropy: bool = False, mean: bool = False) -> TokenLogProbs:
         """See `Networks.log_probs`."""
-        return answer_log_probs(self.actor, texts, self._pad, mean=mean)
+        return answer_log_probs(self.actor, texts, self._pad, entropy=entropy, mean=mean)
 
     def reference(self, texts: Texts) -> Tensor:
         """See `Networks.reference`."""

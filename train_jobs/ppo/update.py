@@ -133,7 +133,7 @@ class Learner:
         old, entropy, reference, values = (torch.zeros_like(batch.sampled) for _ in range(4))
         with torch.no_grad():
             for part, answers in self._micro(batch):
-                said = self.networks.log_probs(part.texts)
+                said = self.networks.log_probs(part.texts, entropy=True)
                 old[answers], entropy[answers] = said.log_probs, said.entropy
                 reference[answers] = self.networks.reference(part.texts)
                 if self._valued:
@@ -255,7 +255,9 @@ class Learner:
     def _backward(self, part: Batch, known: Known, whole: Whole) -> list[Tensor]:
         """Add a micro-batch's share to the gradients; the answer is its share of `_METRICS`."""
         settings, mask = self._settings, part.texts.mask
-        said = self.networks.log_probs(part.texts, mean=bool(settings.smoothing))
+        said = self.networks.log_probs(
+            part.texts, entropy=bool(settings.entropy), mean=bool(settings.smoothing)
+        )
         loss = policy_loss(
             said.log_probs,
             known.log_probs,

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -36,7 +38,29 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to the same."""
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        out: Tensor = _Normed.apply(x, self.weight, self.eps)
+        return out
+
+
+class _Normed(torch.autograd.Function):
+    """The norm, its gradient by hand: torch's own is made of parts, which read the numbers twice as often."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        scale = (torch.linalg.vecdot(x, x) / x.shape[-1] + eps).rsqrt_().unsqueeze(-1)
+        normed = x * scale
+        ctx.save_for_backward(normed, scale, weight)
+        out: Tensor = normed * weight
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        normed, scale, weight = ctx.saved_tensors
+        of_weight = (gradient * normed).flatten(0, -2).sum(0)
+        inner = gradient * weight
+        along = torch.linalg.vecdot(inner, normed).unsqueeze(-1)
+        return torch.addcmul(inner, normed, along, value=-1 / normed.shape[-1]).mul_(scale), of_weight, None
 
 
 class Attention(nn.Module):
@@ -61,10 +85,11 @@ class Attention(nn.Module):
             bias: [B, 1, L, past + L], -inf where a key may not be looked at, else 0.
         """
         q, k, v = (
-            project(of).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            project(of).unflatten(-1, (self.heads, -1))
             for project, of in ((self.q_proj, _last(x, last)), (self.k_proj, x), (self.v_proj, x))
         )
-        q, k = _rotate(q, _last(rope, last)), _rotate(k, rope)
+        q, k = _rotate(q, _last(rope, last, 1)), _rotate(k, rope)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=_last(bias, last))
@@ -169,26 +194,29 @@ def _start(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=0.06)
 
 
-def _last(x: Tensor, count: int) -> Tensor:
-    """The last places of [..., L, size]; all are not sliced, since a slice costs a copy of the gradient."""
-    return x if count == x.shape[-2] else x[..., -count:, :]
+def _last(x: Tensor, count: int, dim: int = -2) -> Tensor:
+    """The last places along a dimension; all are not sliced, since a slice costs a copy of the gradient."""
+    return x if count == x.shape[dim] else x.narrow(dim, -count, count)
 
 
 def _angles(positions: Tensor, places: int, shape: Architecture) -> Tensor:
     """Rotary positions [B, L], all below `places` (Su et al. 2021, arXiv 2104.09864).
 
     Returns:
-        [2, B, 1, L, head size]: the cosine, and the sine with the sign that `_rotate` wants.
+        [B, L, 2, heads, head size]: the cosine, and the sine with the sign that `_rotate` wants. Each head
+        has a copy: numbers that lie as those they meet are multiplied three times as fast.
     """
     size, device = shape.width // shape.heads, positions.device
     rates = shape.rope_theta ** (-torch.arange(0, size, 2, device=device) / size)
     angles = torch.arange(places, device=device)[:, None] * rates
     cos, sin = angles.cos(), angles.sin()
-    table = torch.stack((torch.cat((cos, cos), 1), torch.cat((-sin, sin), 1)))
-    return table[:, positions][:, :, None]
+    table = torch.stack((torch.cat((cos, cos), 1), torch.cat((-sin, sin), 1)), 1)
+    copies = table[:, :, None].expand(-1, -1, shape.heads, -1)
+    return F.embedding(positions, copies.flatten(1)).view(*positions.shape, *copies.shape[1:])
 
 
 def _rotate(x: Tensor, rope: Tensor) -> Tensor:
-    """Each number of a head's first half is turned together with that of the second half."""
-    cos, sin = rope
+    """[B, L, heads, head size]: each number of a head's first half is turned together with that of the
+    second."""
+    cos, sin = rope.unbind(2)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)

@@ -69,7 +69,6 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-@torch.no_grad()
 def sample(
     model: CausalLm,
     queries: Tensor,
@@ -89,25 +88,26 @@ def sample(
             likeliest tokens.
         temperature: above 0; divides the logits.
     """
-    cache: Cache | None = None
-    ids, tokens = queries, []
-    logprobs, live = [], []
-    last = torch.full((len(queries),), pad)
-    going = torch.ones(len(queries), dtype=torch.bool)
-    while bool(going.any()):
-        logits, cache = model(ids, mask, cache, last=1)
-        logits = logits[:, -1].masked_fill(~grammar.after(last), -torch.inf)
-        # A finished answer may go on with nothing: its row is kept finite and is not used.
-        logits[~going] = 0.0
-        chosen = logits.argmax(dim=-1) if dice is None else draw(logits / temperature, dice)
-        chosen = torch.where(going, chosen, pad)
-        logprob = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
-        tokens.append(chosen)
-        logprobs.append(torch.where(going, logprob, 0.0))
-        live.append(going)
-        going = going & (chosen != end)
-        ids, last = chosen[:, None], chosen
-        mask = torch.cat([mask, live[-1][:, None]], dim=1)
+    tokens, logprobs, live = [], [], []
+    with torch.inference_mode():
+        cache: Cache | None = None
+        ids = queries
+        last = torch.full((len(queries),), pad)
+        going = torch.ones(len(queries), dtype=torch.bool)
+        while bool(going.any()):
+            logits, cache = model(ids, mask, cache, last=1)
+            logits = logits[:, -1].masked_fill(~grammar.after(last), -torch.inf)
+            # A finished answer may go on with nothing: its row is kept finite and is not used.
+            logits[~going] = 0.0
+            chosen = logits.argmax(dim=-1) if dice is None else draw(logits / temperature, dice)
+            chosen = torch.where(going, chosen, pad)
+            logprob = torch.log_softmax(logits, dim=-1).gather(1, chosen[:, None])[:, 0]
+            tokens.append(chosen)
+            logprobs.append(torch.where(going, logprob, 0.0))
+            live.append(going)
+            going = going & (chosen != end)
+            ids, last = chosen[:, None], chosen
+            mask = torch.cat([mask, live[-1][:, None]], dim=1)
     return Answers(torch.stack(tokens, 1), torch.stack(live, 1), torch.stack(logprobs, 1))
 
 

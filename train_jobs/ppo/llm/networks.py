@@ -66,14 +66,14 @@ class LlmNetworks:
         head = {f"head.{name}": parameter for name, parameter in self.critic.named_parameters()}
         return {"actor": self._body.trained("actor"), "critic": self._body.trained("critic") | head}
 
-    def log_probs(self, texts: Texts, *, mean: bool = False) -> TokenLogProbs:
+    def log_probs(self, texts: Texts, *, entropy: bool = False, mean: bool = False) -> TokenLogProbs:
         """See `Networks.log_probs`."""
-        return self._log_probs("actor", texts, mean)
+        return self._log_probs("actor", texts, entropy=entropy, mean=mean)
 
     def reference(self, texts: Texts) -> Tensor:
         """See `Networks.reference`."""
         with torch.no_grad():
-            return self._log_probs("reference", texts, False).log_probs
+            return self._log_probs("reference", texts).log_probs
 
     def values(self, texts: Texts) -> Tensor:
         """See `Networks.values`."""
@@ -134,11 +134,13 @@ class LlmNetworks:
             return going
         return bool(self._ranks.sum(torch.tensor([float(going)])).item())
 
-    def _log_probs(self, kind: str, texts: Texts, mean: bool) -> TokenLogProbs:
+    def _log_probs(
+        self, kind: str, texts: Texts, *, entropy: bool = False, mean: bool = False
+    ) -> TokenLogProbs:
         ids, seen, chosen = self._rows(texts)
         with self._body.speaking(kind) as causal, self._casting():
             logits = self._call(causal, ids, seen, chosen.shape[1]).logits
-        said = token_log_probs(logits, chosen, mean=mean)
+        said = token_log_probs(logits, chosen, entropy=entropy, mean=mean)
         told = (said.log_probs, said.entropy, said.mean)
         return TokenLogProbs(*(_wide(each.cpu(), texts) for each in told))
 
