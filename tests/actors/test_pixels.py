@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from actors.errors import BadInput
@@ -48,6 +49,27 @@ def test_no_compression_is_the_same_picture_in_more_bytes() -> None:
     plain, small = encode_png(pixels, 0), encode_png(pixels)
     assert len(plain) > 96 * 64 * 3 > 4 * len(small)
     assert (decode(plain) == pixels).all() and (decode(small) == pixels).all()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_picture_turned_or_cut_in_memory_is_written_as_it_looks(level: int) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    for seen in (pixels[::-1], pixels[:, ::-1], pixels[5:20, 3:9], pixels.transpose(1, 0, 2)):
+        assert (decode(encode_png(seen, level)) == seen).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_not_written(array: NDArray[Any]) -> None:
+    with pytest.raises(BadInput, match="accepted: uint8"):
+        encode_png(array)
 
 
 def test_sixteen_bits_of_grey_keep_their_tones() -> None:
