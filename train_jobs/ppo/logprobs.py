@@ -43,8 +43,8 @@ def token_log_probs(
 ) -> TokenLogProbs:
     """What a policy that samples at this temperature, from the allowed tokens, says of the chosen ones.
 
-    Beside the logits and their gradient, memory is needed for one chunk: the softmax of a chunk is thrown
-    away and computed again for the gradient.
+    Beside the logits and their gradient, memory is needed for a few copies of one chunk: the softmax of a
+    chunk is thrown away and computed again for the gradient.
 
     Args:
         logits: any floating type, [sequences, tokens, vocabulary]; -inf is probability 0.
