@@ -108,6 +108,7 @@ def sample(
             going = going & (chosen != end)
             ids, last = chosen[:, None], chosen
             mask = torch.cat([mask, live[-1][:, None]], dim=1)
+    # Made outside: training keeps an answer for its gradient, which a tensor of inference mode forbids.
     return Answers(torch.stack(tokens, 1), torch.stack(live, 1), torch.stack(logprobs, 1))
 
 
